@@ -1,0 +1,57 @@
+"""Where things lie in a project: every path that two rooms share, relative to the project's root.
+
+dvc.yaml names the same paths; `tests/test_workspace.py` holds the two together.
+"""
+
+from pathlib import Path
+
+from earmark.errors import EarmarkError
+
+PARAMS = Path("params.yaml")
+
+# A collection is one folder: tracks.parquet, refused.csv, answers.parquet (where listeners answered) and audio/.
+COLLECTIONS = Path("data/collections")
+TRACKS = "tracks.parquet"
+REFUSED = "refused.csv"
+ANSWERS = "answers.parquet"
+
+CATALOGUE = Path("data/catalogue.parquet")
+QUARANTINE = Path("data/quarantine.csv")
+SPLITS = Path("data/splits.parquet")
+FEATURES = Path("data/features.parquet")
+DESCRIPTORS = Path("data/descriptors.parquet")
+
+NETWORK = Path("models/network")
+FOREST = Path("models/forest")
+CHAMPION = Path("models/champion")
+
+VALIDATION = Path("reports/validation.json")
+DATA_DOCS = Path("reports/data_docs")
+SPLIT_SUMMARY = Path("reports/split.json")
+LEARNING_CURVE = Path("reports/learning_curve.csv")
+METRICS = Path("reports/metrics.json")
+PER_CLASS = Path("reports/per_class.csv")
+CONFUSION = Path("reports/confusion.csv")
+PREDICTIONS = Path("reports/predictions.parquet")
+RUN = Path("reports/run.json")
+
+# Neither DVC's nor git's: what can always be made again.
+FEATURE_CACHE = Path(".earmark/features")
+CHECKPOINTS = Path(".earmark/checkpoints")
+LOGS = Path(".earmark/logs")
+
+
+def find_root(start: Path | None = None) -> Path:
+    """The project's root: the nearest folder, from ``start`` upwards, that holds a params.yaml.
+
+    Raises:
+        EarmarkError: No folder on the way up has one.
+    """
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / PARAMS).is_file():
+            return folder
+    raise EarmarkError(
+        f"No params.yaml in {start} or above it, so this is not inside an earmark project. "
+        "Change to the project's folder, or give it with --root."
+    )
