@@ -1,0 +1,235 @@
+"""DVC: which bytes, and what is stale. Everything that earmark says to it or reads from it goes through here.
+
+Commands run as the `dvc` of this environment, so that what happens is what you would see when typing them. Only the
+graph is read through DVC's internal `Repo().index.graph`; the lock pins the version and tests hold the shape.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from earmark.adapters import processes
+from earmark.adapters.processes import OnLine
+from earmark.errors import ToolError
+
+_UNSAVED = "Can't remove the following unsaved files"
+
+
+class StageOutcome(Enum):
+    """What `dvc repro` did about a stage."""
+
+    RAN = "ran"
+    SKIPPED = "skipped"
+    CACHED = "cached"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One node of DVC's graph: ``name`` as `dvc repro` takes it, ``needs`` the names of what it is made from."""
+
+    name: str
+    needs: tuple[str, ...]
+
+
+def graph(root: Path) -> list[Stage]:
+    """What `dvc repro` would go through in ``root``, in an order in which it can run.
+
+    A stage of another dvc.yaml is among them only where root's own stages need what it makes; so is a ``.dvc`` file.
+
+    Raises:
+        ToolError: ``root`` is no DVC project, or its dvc.yaml cannot be read.
+    """
+    _check_project(root)
+    import networkx  # type: ignore[import-untyped]
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.repo.reproduce import get_active_graph
+
+    try:
+        with Repo(str(root)) as repo:
+            whole = get_active_graph(repo.index.graph)  # an edge leads from a stage to what it needs
+            own = [node for node in repo.index.stages if Path(node.path) == root.resolve() / "dvc.yaml"]
+            order = dict.fromkeys(node for start in own for node in networkx.dfs_postorder_nodes(whole, start))
+            return [
+                Stage(_name(node, root), tuple(_name(need, root) for need in whole.successors(node))) for node in order
+            ]
+    except DvcException as error:
+        raise ToolError(
+            f"DVC cannot read the pipeline in {root}: {error} Mend it; `dvc dag` shows what it reads."
+        ) from error
+
+
+def stages(root: Path) -> list[str]:
+    """The names of `graph`, in the same order."""
+    return [stage.name for stage in graph(root)]
+
+
+def repro(root: Path, *targets: str, on_line: OnLine | None = None, timeout_s: float | None = None) -> None:
+    """Rebuild ``targets`` (the whole pipeline without any) and what they need.
+
+    Raises:
+        ToolError: A stage failed; its last lines are in the text.
+    """
+    _dvc(root, "repro", *targets, on_line=on_line, timeout_s=timeout_s, remedy="Mend what the stage says, then repeat.")
+
+
+def run_stage(
+    root: Path, name: str, *, on_line: OnLine | None = None, timeout_s: float | None = None, force: bool = False
+) -> StageOutcome:
+    """Rebuild this one stage if it is stale; what it needs has to be there.
+
+    Raises:
+        TimedOut: ``timeout_s`` have passed; the stage was ended with all its children.
+        ToolError: The stage failed; its last lines are in the text.
+    """
+    said = {
+        f"Running stage '{name}':": StageOutcome.RAN,
+        f"Stage '{name}' didn't change, skipping": StageOutcome.SKIPPED,
+        f"'{name}' didn't change, skipping": StageOutcome.SKIPPED,
+        f"Stage '{name}' is cached - skipping run, checking out outputs": StageOutcome.CACHED,
+    }
+    outcome: StageOutcome | None = None
+
+    def listen(line: str) -> None:
+        nonlocal outcome
+        outcome = outcome or said.get(line)  # DVC speaks before the stage does: a stage's own output cannot overrule it
+        if on_line is not None:
+            on_line(line)
+
+    options = ["--single-item", *(["--force"] if force else [])]
+    _dvc(
+        root,
+        "repro",
+        *options,
+        name,
+        on_line=listen,
+        timeout_s=timeout_s,
+        remedy="Mend what the stage says, then repeat.",
+    )
+    return outcome or StageOutcome.RAN
+
+
+def add(root: Path, path: Path) -> None:
+    """Put ``path`` under DVC's care: its bytes into the cache, their hash into ``<path>.dvc``.
+
+    Raises:
+        ToolError: ``root`` is no DVC project, or DVC refuses.
+    """
+    _check_project(root)
+    _dvc(
+        root,
+        "add",
+        "--quiet",
+        os.path.relpath(root / path, root),
+        remedy="Is there room on the disk, and may you write to .dvc/cache?",
+    )
+
+
+def push(root: Path, *, on_line: OnLine | None = None, timeout_s: float | None = None) -> None:
+    """Copy to the remote what it does not have yet.
+
+    Raises:
+        ToolError: The remote cannot be reached or written to.
+    """
+    _dvc(root, "push", on_line=on_line, timeout_s=timeout_s, remedy=_REMOTE)
+
+
+def pull(root: Path, *, on_line: OnLine | None = None, timeout_s: float | None = None) -> None:
+    """Bring what dvc.lock and the ``.dvc`` files name and the workspace lacks.
+
+    What the remote does not have is left for the stages to make. What lies in the workspace and was never saved, edited
+    data or the half-written outputs of a killed stage, is left as it is: the stages decide what it means.
+
+    Raises:
+        ToolError: The remote cannot be reached.
+    """
+    try:
+        _dvc(root, "pull", "--allow-missing", on_line=on_line or _ignore, timeout_s=timeout_s, remedy=_REMOTE)
+    except ToolError as error:
+        if _UNSAVED not in str(error):
+            raise
+        for file in (stage.name for stage in graph(root) if stage.name.endswith(".dvc")):
+            if not (root / file).with_suffix("").exists():
+                _dvc(
+                    root,
+                    "pull",
+                    "--allow-missing",
+                    file,
+                    on_line=on_line or _ignore,
+                    timeout_s=timeout_s,
+                    remedy=_REMOTE,
+                )
+
+
+def data_hash(root: Path, path: Path) -> str:
+    """The hash under which DVC keeps ``path`` (relative to ``root``): from its ``.dvc`` file, else from a dvc.lock.
+
+    Raises:
+        ToolError: DVC has not recorded ``path`` yet.
+    """
+    beside = root / path.with_name(path.name + ".dvc")
+    recorded = [out for out in _yaml(beside).get("outs", []) if out["path"] == path.name]
+    for lock in (root / "dvc.lock", root / "data" / "dvc.lock"):  # their stages' paths all count from the root
+        made = _yaml(lock).get("stages", {}).values()
+        recorded += [out for stage in made for out in stage.get("outs", []) if Path(out["path"]) == path]
+    if not recorded:
+        raise ToolError(f"DVC has recorded no hash for {path} in {root}. `dvc repro` or `earmark import` does that.")
+    return str(recorded[0]["md5"])
+
+
+_REMOTE = "Is the remote in .dvc/config the right one, and can you reach it? `dvc remote list` shows it."
+
+
+def _dvc(
+    root: Path,
+    command: str,
+    *arguments: str,
+    remedy: str,
+    on_line: OnLine | None = None,
+    timeout_s: float | None = None,
+) -> None:
+    _check_project(root)
+    call = [*processes.program("dvc"), "--wait-for-lock", command, *arguments]
+    finished = processes.run(call, cwd=root, on_line=on_line, timeout_s=timeout_s)
+    if finished.exit_code != 0:
+        raise processes.failure(call, finished, remedy)
+
+
+def _check_project(root: Path) -> None:
+    if not (root / ".dvc").is_dir():
+        raise ToolError(
+            f"There is no .dvc folder in {root}, so DVC cannot keep its data. Run `git init` and `dvc init` there."
+        )
+    scm = not _config_has_no_scm(root)
+    if scm and not any((folder / ".git").exists() for folder in (root.resolve(), *root.resolve().parents)):
+        raise ToolError(
+            f"{root} is not in a git repository, and DVC stands on one: its files say which bytes a commit means. "
+            "Was the project copied rather than cloned? Run `git init` there and repeat."
+        )
+
+
+def _config_has_no_scm(root: Path) -> bool:
+    config = root / ".dvc" / "config"
+    return config.is_file() and bool(re.search(r"(?im)^\s*no_scm\s*=\s*true", config.read_text(encoding="utf-8")))
+
+
+def _name(stage: Any, root: Path) -> str:
+    """As `dvc repro` takes it in ``root``: ``train``, ``data/dvc.yaml:songbook``, ``data/collections/mine.dvc``."""
+    file = os.path.relpath(stage.path, root.resolve())
+    name = getattr(stage, "name", None)
+    if name is None:
+        return file
+    return str(name) if file == "dvc.yaml" else f"{file}:{name}"
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text(encoding="utf-8")) or {} if path.is_file() else {}
+
+
+def _ignore(line: str) -> None:
+    """Lines that nobody reads; the error has the last of them."""
