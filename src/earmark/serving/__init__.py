@@ -1,0 +1,1 @@
+"""HTTP or files in, answers out: the one room that knows BentoML."""

@@ -1,0 +1,54 @@
+"""What the service answers, typed once: the OpenAPI page, the service and its clients read the same shapes."""
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+EXAMPLE: dict[str, JsonValue] = {
+    "genres": [
+        {"genre": "reel", "probability": 0.81},
+        {"genre": "hornpipe", "probability": 0.13},
+        {"genre": "jig", "probability": 0.06},
+    ],
+    "model": {"name": "earmark", "version": "3", "run_id": "6c4f0b5f0f0e4c6c8f7f0d5d5b6a7e21"},
+    "duration_s": 214.6,
+    "heard_seconds": 32.768,
+}
+
+
+class GenreAnswer(BaseModel):
+    """One genre and how probable the model holds it to be."""
+
+    genre: str = Field(description="One of the labels that the model was trained on.")
+    probability: float = Field(description="Between 0 and 1; the probabilities of one answer add up to 1.", ge=0, le=1)
+
+
+class ModelAnswer(BaseModel):
+    """The model version that computed this very answer: the way back to its run, its data and its code."""
+
+    name: str = Field(description="The registered model's name.")
+    version: str = Field(description="The registered model's version.")
+    run_id: str = Field(description="The MLflow run that trained it; empty where it is not known.")
+
+
+class Answer(BaseModel):
+    """What the champion hears in one recording."""
+
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLE})
+
+    genres: list[GenreAnswer] = Field(description="Most probable first.")
+    model: ModelAnswer
+    duration_s: float = Field(description="Length of the recording, in seconds.", gt=0)
+    heard_seconds: float = Field(description="How much of it the model listened to, in seconds.", gt=0)
+
+
+class ErrorDetail(BaseModel):
+    """Why there is no answer."""
+
+    code: str = Field(description="A word for programs; it never changes its meaning.")
+    message: str = Field(description="For people: what was found, what is needed, what helps.")
+    request_id: str = Field(description="Also in the answer's x-request-id header and in the service's log.")
+
+
+class ErrorAnswer(BaseModel):
+    """The one shape of every answer that is not a success."""
+
+    error: ErrorDetail
