@@ -38,7 +38,7 @@ def wait_for(condition, seconds: float = 10.0) -> bool:
 # A program with a child in its group and one that has escaped into a session of its own; both ignore SIGTERM.
 FAMILY = """
     import os, signal, subprocess, sys, time
-    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(300)"
+    deaf = "from signal import *; signal(SIGTERM, SIG_IGN); print('deaf', flush=True); import time; time.sleep(300)"
     near = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
     far = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE, start_new_session=True)
     near.stdout.readline(), far.stdout.readline()
@@ -83,7 +83,7 @@ class TestRun:
     def test_after_the_time_out_children_and_escaped_grandchildren_are_gone(self, tmp_path):
         lines = []
         start = time.monotonic()
-        with pytest.raises(processes.TimedOut, match="within 1.5 s"):
+        with pytest.raises(processes.TimedOut, match=r"within 1\.5 s"):
             processes.run(python(FAMILY), cwd=tmp_path, on_line=lines.append, timeout_s=1.5, grace_seconds=0.5)
         assert time.monotonic() - start < 6
         pids = [int(pid) for pid in lines[0].split()]
@@ -119,7 +119,8 @@ def test_when_earmark_itself_is_killed_nothing_it_started_stays(tmp_path, number
     code = f"""
         from pathlib import Path
         from earmark.adapters import processes
-        processes.run({python(FAMILY)!r}, cwd=Path({str(tmp_path)!r}), on_line=lambda line: print(line, flush=True), grace_seconds=0.5)
+        say = lambda line: print(line, flush=True)
+        processes.run({python(FAMILY)!r}, cwd=Path({str(tmp_path)!r}), on_line=say, grace_seconds=0.5)
     """
     earmark = subprocess.Popen(python(code), stdout=subprocess.PIPE, text=True)
     assert earmark.stdout is not None
