@@ -14,6 +14,7 @@ lengths that the file states.
 import io
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -157,7 +158,12 @@ class _Opened:
         context.thread_count = 1  # files are decoded beside each other, each in a process of its own
         self.codec = str(context.codec.canonical_name)
         self.rate_hz, self.channels = int(context.sample_rate), int(context.channels)
-        self.decoded_s = 0.0
+        self._samples: Counter[int] = Counter()  # decoded so far, by sample rate in Hz
+
+    @property
+    def decoded_s(self) -> float:
+        """Seconds decoded so far."""
+        return sum(samples / rate_hz for rate_hz, samples in self._samples.items())
 
     def frames(self) -> Iterator[Any]:
         """FFmpeg's frames, in order.
@@ -195,7 +201,7 @@ class _Opened:
                     "It is damaged, or no audio at all."
                 )
             raise EmptyAudio(f"{self.called} holds no sound ({kinds}, {packets} packets). Send a recording: {FORMATS}.")
-        if last_was_bad:
+        if last_was_bad and self._stream.codec_context.name == "flac":  # its length may be unknown; others were checked
             raise _cut(self.called, "the last piece of audio is not whole")
         if bad > max(1, _BAD_PACKETS_SHARE * packets):
             raise UndecodableAudio(
@@ -209,11 +215,12 @@ class _Opened:
         if not (_LOWEST_RATE_HZ <= rate_hz <= _HIGHEST_RATE_HZ and 1 <= channels <= _MOST_CHANNELS):
             raise UndecodableAudio(
                 f"{self.called} claims {channels} channels at {rate_hz:,} Hz; recordings have up to "
-                f"{_MOST_CHANNELS} at {_LOWEST_RATE_HZ:,} to {_HIGHEST_RATE_HZ:,} Hz. Its header is damaged; get it again."
+                f"{_MOST_CHANNELS} at {_LOWEST_RATE_HZ:,} to {_HIGHEST_RATE_HZ:,} Hz. "
+                "Its header is damaged; get it again."
             )
         if not self.decoded_s:
             self.rate_hz, self.channels = rate_hz, channels
-        self.decoded_s += frame.samples / rate_hz
+        self._samples[rate_hz] += frame.samples
 
     def _compare_length(self) -> None:
         """These containers state their length exactly: less than that is a cut that no byte count shows."""

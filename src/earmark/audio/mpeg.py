@@ -65,9 +65,11 @@ def missing_in_adts(file: BinaryIO, size: int) -> str | None:
     """What an ADTS stream lacks at its end, in words, or None: its last frame may not be whole."""
     end = _without_tags(file, size)
     at = skip_id3(file)
-    while at + 7 <= end:
+    while at < end:
         file.seek(at)
-        head = file.read(7)
+        head = file.read(min(7, end - at))
+        if len(head) < 7:
+            return "the last frame's header is not whole" if head[0] == 0xFF else None
         length = (head[3] & 0x03) << 11 | head[4] << 3 | head[5] >> 5
         if head[0] != 0xFF or head[1] & 0xF6 != 0xF0 or length < 7:
             return None
@@ -141,7 +143,7 @@ def _announced(file: BinaryIO, start: int) -> tuple[int, int]:
 
 
 def _walk(file: BinaryIO, start: int, end: int) -> tuple[int, int, bool]:
-    """Count the whole frames from ``start``; also say where the walk stopped, and whether no broken frame stands there."""
+    """Count the whole frames from ``start``; also say where the walk stopped, and that no broken frame is there."""
     at, frames = start, 0
     while at + 4 <= end:
         file.seek(at)

@@ -5,7 +5,8 @@ A decoder is content with half a file: it plays to where the bytes end. What can
 ==========  ===========================================================================================
 wav, aiff   the chunk sizes in the header against the bytes (a streamed wav announces no true size)
 au, caf     the size in the header against the bytes
-flac        nothing here: the samples announced are compared with those decoded, in `earmark.audio.decode`
+flac        every metadata block must be whole and audio must follow; the number of samples announced is compared
+            with those decoded by `earmark.audio.decode`
 mp3         the byte or frame count of the Xing, Info or VBRI header; without one, a last frame that is not whole
 aac         (ADTS) a last frame that is not whole
 ogg, opus   the last page must be whole and carry the end-of-stream flag
@@ -121,6 +122,15 @@ def _caf(file: BinaryIO, size: int) -> str | None:
     return None
 
 
+def _flac(file: BinaryIO, size: int) -> str | None:
+    at, last = skip_id3(file) + 4, False
+    while not last:
+        file.seek(at)
+        kind, length = struct.unpack(">B3s", file.read(4))
+        at, last = at + 4 + int.from_bytes(length, "big"), kind >= 0x80
+    return "the audio itself is missing" if at >= size else None
+
+
 def _ogg(file: BinaryIO, size: int) -> str | None:
     start = max(0, size - 2 * 65307)  # a page has 65,307 bytes at most
     file.seek(start)
@@ -228,12 +238,12 @@ _MAGIC = {
 }
 
 # Named like FFmpeg's demuxers; `earmark.audio.decode` reads these and no others.
-CHECKS: dict[str, Callable[[BinaryIO, int], str | None] | None] = {
+CHECKS: dict[str, Callable[[BinaryIO, int], str | None]] = {
     "wav": _wav,
     "aiff": _aiff,
     "au": _au,
     "caf": _caf,
-    "flac": None,
+    "flac": _flac,
     "mp3": missing_in_mp3,
     "aac": missing_in_adts,
     "ogg": _ogg,
