@@ -1,0 +1,143 @@
+"""Splits: by group, stable for good, every genre on every side."""
+
+from collections import Counter
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from earmark.catalogue.splits import SIDES, arrange, assign_splits, place
+from earmark.errors import CatalogueError, ParamsError
+from earmark.params import Split
+
+SPLIT = Split(seed=1, validation_share=0.15, test_share=0.2)
+
+
+def catalogue(rows: list[tuple[str, str | None]], official: list[str | None] | None = None) -> pd.DataFrame:
+    """One track for each (group, genre)."""
+    return pd.DataFrame(
+        {
+            "track_id": [f"{number:05d}" for number in range(len(rows))],
+            "group": [group for group, _ in rows],
+            "genre": [genre for _, genre in rows],
+            "split": official or [None] * len(rows),
+        }
+    )
+
+
+def many(groups: int, genre: str = "jazz") -> list[tuple[str, str | None]]:
+    return [(f"{genre} artist {number}", genre) for number in range(groups)]
+
+
+# Twelve groups a genre at least, so that repairs are rare; any group may hold several tracks and genres.
+catalogues = st.builds(
+    lambda extra: catalogue([*many(12, "jazz"), *many(12, "rock"), *extra]),
+    st.lists(st.tuples(st.text(min_size=1, max_size=4), st.sampled_from(["jazz", "rock", None])), max_size=40),
+)
+seeds = st.integers(0, 2**31)
+
+
+class TestGroups:
+    @settings(max_examples=30, deadline=None)
+    @given(catalogues, seeds)
+    def test_no_group_stands_on_two_sides(self, tracks, seed):
+        sides = assign_splits(tracks, Split(seed, 0.15, 0.2))
+        assert (sides.groupby(tracks["group"]).nunique() == 1).all()
+        assert set(sides) <= set(SIDES)
+        assert list(sides.index) == list(tracks.index)
+
+    @settings(max_examples=30, deadline=None)
+    @given(catalogues, seeds)
+    def test_every_genre_stands_on_every_side(self, tracks, seed):
+        sides = assign_splits(tracks, Split(seed, 0.15, 0.2))
+        for _, rows in tracks.groupby("genre"):
+            assert set(sides[rows.index]) == set(SIDES)
+
+
+class TestStability:
+    @settings(max_examples=30, deadline=None)
+    @given(catalogues, seeds, st.randoms(use_true_random=False))
+    def test_order_changes_nothing(self, tracks, seed, random):
+        order = list(tracks.index)
+        random.shuffle(order)
+        split = Split(seed, 0.15, 0.2)
+        pd.testing.assert_series_equal(
+            assign_splits(tracks.loc[order], split).sort_index(), assign_splits(tracks, split).sort_index()
+        )
+
+    @settings(max_examples=30, deadline=None)
+    @given(catalogues, seeds, st.data())
+    def test_growing_and_shrinking_moves_no_group_that_stood_where_its_hash_says(self, tracks, seed, data):
+        split = Split(seed, 0.15, 0.2)
+        removed = data.draw(st.sets(st.sampled_from(list(tracks.index)), max_size=10))
+        try:
+            fewer = arrange(tracks.drop(index=list(removed)), split)
+        except CatalogueError:
+            return
+        more = arrange(tracks, split)
+        repaired = {*fewer.moved, *more.moved}
+        stayed = [index for index in fewer.sides.index if tracks["group"][index] not in repaired]
+        assert (fewer.sides[stayed] == more.sides[stayed]).all()
+
+    def test_a_large_catalogue_needs_no_repair_and_so_never_moves_anything(self):
+        small, large = catalogue(many(300)), catalogue(many(3_000))
+        assert arrange(small, SPLIT).moved == arrange(large, SPLIT).moved == ()
+        assert (assign_splits(small, SPLIT) == assign_splits(large, SPLIT)[:300]).all()
+
+    def test_the_place_of_a_group_is_fixed_for_ever(self):
+        # Written down once: if this changes, every user's test tracks leak into training.
+        assert [round(place(group, 1), 6) for group in ("", "miles davis", "音楽")] == [0.904759, 0.497753, 0.238613]
+
+    def test_another_seed_gives_another_split(self):
+        tracks = catalogue(many(100))
+        assert (assign_splits(tracks, SPLIT) != assign_splits(tracks, Split(2, 0.15, 0.2))).any()
+
+
+class TestShares:
+    def test_shares_hold_within_what_chance_allows(self):
+        counts = Counter(assign_splits(catalogue(many(4_000)), SPLIT))
+        for side, share in (("test", 0.2), ("validation", 0.15), ("train", 0.65)):
+            deviation = (4_000 * share * (1 - share)) ** 0.5
+            assert abs(counts[side] - 4_000 * share) < 4 * deviation
+
+    @pytest.mark.parametrize(("validation", "test"), [(0.0, 0.2), (0.2, 0.0), (0.5, 0.5), (0.9, 0.2), (-0.1, 0.2)])
+    def test_shares_that_leave_a_side_nothing_are_refused(self, validation, test):
+        with pytest.raises(ParamsError, match="test_share"):
+            assign_splits(catalogue(many(10)), Split(1, validation, test))
+
+
+class TestRepair:
+    @settings(max_examples=30, deadline=None)
+    @given(seeds)
+    def test_three_groups_are_one_for_each_side(self, seed):
+        assert sorted(assign_splits(catalogue(many(3)), Split(seed, 0.15, 0.2))) == sorted(SIDES)
+
+    @settings(max_examples=30, deadline=None)
+    @given(seeds)
+    def test_moves_no_more_than_the_empty_sides_need(self, seed):
+        tracks, split = catalogue(many(5)), Split(seed, 0.15, 0.2)
+        places = [place(group, seed) for group in tracks["group"]]
+        by_hash = {"test" if at < 0.2 else "validation" if at < 0.35 else "train" for at in places}
+        assert len(arrange(tracks, split).moved) == 3 - len(by_hash)
+
+    def test_two_groups_are_too_few_and_the_error_says_what_helps(self):
+        with pytest.raises(CatalogueError, match=r"'jazz'.*2 groups.*Bring more artists"):
+            assign_splits(catalogue([*many(2), *many(50, "rock")]), SPLIT)
+
+
+class TestOfficialSplits:
+    def test_are_honoured(self):
+        rows = many(30)
+        official = [SIDES[number % 3] for number in range(30)]
+        assert list(assign_splits(catalogue(rows, official), SPLIT)) == official
+
+    def test_a_group_that_they_tear_apart_goes_whole_to_the_most_protected_side(self):
+        rows = [("torn", "jazz"), ("torn", "jazz"), ("torn", "jazz"), *many(30)]
+        arrangement = arrange(catalogue(rows, ["train", "test", None, *[None] * 30]), SPLIT)
+        assert list(arrangement.sides[:3]) == ["test"] * 3
+        assert arrangement.torn == ("torn",)
+
+    def test_an_unknown_side_is_refused_by_name(self):
+        with pytest.raises(CatalogueError, match="'dev'"):
+            assign_splits(catalogue(many(3), ["dev", None, None]), SPLIT)
