@@ -100,5 +100,7 @@ def read_tracks(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise CatalogueError(f"There is no catalogue at {path}. `dvc repro` or `earmark import` makes one.") from None
     if missing := [name for name in SCHEMA.names if name not in table.column_names]:
-        raise CatalogueError(f"{path} lacks the columns {', '.join(missing)}. It was not written by this version of earmark.")
+        raise CatalogueError(
+            f"{path} lacks the columns {', '.join(missing)}. It was not written by this version of earmark."
+        )
     return table.select(SCHEMA.names).to_pandas()

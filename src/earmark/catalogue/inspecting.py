@@ -1,0 +1,155 @@
+"""One file of an import, in a process of its own: is it a recording, what is it, and its copy in the collection.
+
+Many files at once, without one of them stopping the others: a file on which the decoder itself dies is tried once more
+alone, and then refused.
+"""
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from earmark.audio.decode import AudioInfo, TruncatedAudio, UnreadableFile, probe
+from earmark.catalogue.sources.walking import claims_audio
+from earmark.catalogue.tags import Tags, read_tags
+from earmark.errors import AudioError
+from earmark.files import sha256_of
+
+_COPY_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Task:
+    """One file to look at.
+
+    Attributes:
+        file: Where it lies.
+        copy: Where it goes if it is taken.
+        scratch: A folder on the same disk as ``copy``, for what is half-written.
+        min_duration_s: Shorter ones are refused.
+    """
+
+    file: Path
+    copy: Path
+    scratch: Path
+    min_duration_s: float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A recording, now in the collection; or the reason why it is none (then only ``reason`` and ``ignored`` count)."""
+
+    content_hash: str = ""
+    info: AudioInfo | None = None
+    tags: Tags = field(default_factory=Tags)
+    reason: str | None = None
+    ignored: bool = False
+
+
+def inspect(task: Task) -> Finding:
+    """Probe the file and copy it, all or nothing; a copy that is already there stays."""
+    try:
+        info = probe(task.file)
+        if info.duration_s < task.min_duration_s:
+            return Finding(
+                reason=f"too short: it lasts {info.duration_s:.2f} s, and validation.min_duration_s asks for "
+                f"{task.min_duration_s:.2f} s"
+            )
+        content_hash = sha256_of(task.file)
+        there = task.copy.is_file() and sha256_of(task.copy) == content_hash
+        if not there and _copy(task) != content_hash:
+            return Finding(reason="it changed while it was read; import it again when nothing writes to it")
+        return Finding(content_hash, info, read_tags(task.file))
+    except AudioError as error:
+        claims = claims_audio(task.file.name) or isinstance(error, TruncatedAudio | UnreadableFile)
+        return Finding(reason=str(error), ignored=not claims)
+    except OSError as error:
+        return Finding(reason=f"it cannot be copied to {task.copy.name!r}: {error.strerror or error}")
+
+
+def _copy(task: Task) -> str:
+    """Copy by way of the scratch folder, so that the name appears only when all is there; return the copy's hash."""
+    digest = hashlib.sha256()
+    handle, name = tempfile.mkstemp(dir=task.scratch, suffix=".part")
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as into, task.file.open("rb") as file:
+            while piece := file.read(_COPY_BYTES):
+                digest.update(piece)
+                into.write(piece)
+            into.flush()
+            os.fsync(into.fileno())
+        part.chmod(0o644)
+        task.copy.parent.mkdir(parents=True, exist_ok=True)
+        part.replace(task.copy)
+    finally:
+        part.unlink(missing_ok=True)
+    return digest.hexdigest()
+
+
+def inspect_all(tasks: Sequence[Task], *, processes: int) -> Iterator[tuple[int, Finding]]:
+    """Findings in the order in which they come, each with its task's number.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; what was begun is finished or undone, and the processes are gone.
+    """
+    waiting = iter(range(len(tasks)))
+    orphans: list[int] = []
+    executor = _executor(processes)
+    running: dict[Future[Finding], int] = {}
+    try:
+        while True:
+            while len(running) < 4 * processes and (number := next(waiting, None)) is not None:
+                try:
+                    running[executor.submit(inspect, tasks[number])] = number
+                except BrokenProcessPool:
+                    orphans.append(number)
+                    break
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                number = running.pop(future)
+                try:
+                    yield number, future.result()
+                except BrokenProcessPool:  # one of those under way killed its process; which one is not known
+                    orphans.append(number)
+            if orphans:
+                wait(running)
+                for future, number in running.items():
+                    if future.exception() is None:
+                        yield number, future.result()
+                    else:
+                        orphans.append(number)
+                running.clear()
+                executor.shutdown()
+                for number in sorted(orphans):
+                    yield number, _alone(tasks[number])
+                orphans.clear()
+                executor = _executor(processes)
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _alone(task: Task) -> Finding:
+    with _executor(1) as executor:
+        try:
+            return executor.submit(inspect, task).result()
+        except BrokenProcessPool:
+            return Finding(
+                reason="the decoder died on it (out of memory, or a fault in FFmpeg): it is damaged or hostile"
+            )
+
+
+def _executor(processes: int) -> ProcessPoolExecutor:
+    # Never fork: FFmpeg's and torch's threads do not survive it.
+    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_ctrl_c)
+
+
+def _leave_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides

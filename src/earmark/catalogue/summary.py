@@ -1,0 +1,87 @@
+"""What an import did, for reading: how much of each genre, what was refused and why, and what to do next."""
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from earmark.catalogue.sources.source import Refusal
+from earmark.catalogue.track import Track
+from earmark.workspace import REFUSED
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """The outcome of one run.
+
+    Attributes:
+        name: The collection.
+        folder: Where it lies.
+        taken: Tracks taken in this run, those that were there already included.
+        refused: What was not taken in this run, and why.
+        replaced: Paths that held another recording before.
+        total: Tracks in the collection now.
+        source: The source, in words.
+        licence: Of the recordings, where the source knows.
+        citation: Whom to name, where the source knows.
+    """
+
+    name: str
+    folder: Path
+    taken: tuple[Track, ...]
+    refused: tuple[Refusal, ...]
+    replaced: tuple[str, ...] = ()
+    total: int = 0
+    source: str = ""
+    licence: str | None = None
+    citation: str | None = None
+
+    def summary(self) -> str:
+        """A short text for people."""
+        genres = Counter(track.genre or "(no genre)" for track in self.taken)
+        groups = len({track.group for track in self.taken})
+        lines = [f"{self.name}: {len(self.taken)} tracks taken from {self.source}; {groups} groups (artists)."]
+        lines += [f"  {count:6}  {genre}" for genre, count in sorted(genres.items())]
+        if self.total > len(self.taken):
+            lines.append(f"With what was there before, the collection now holds {self.total} tracks.")
+        if self.replaced:
+            lines.append(f"Replaced, because the file has changed: {_names(self.replaced)}.")
+        for kind, said in _KINDS.items():
+            lines += _refusals(said, [refusal for refusal in self.refused if refusal.kind == kind])
+        if self.refused:
+            lines.append(f"Every one of them with its reason: {self.folder / REFUSED}")
+        if len({track.genre for track in self.taken} - {None}) < 2:
+            lines.append(
+                "Warning: a model tells genres apart, so it needs two at least. The genre is the first folder below "
+                "the path you gave; perhaps you meant a folder further in or out."
+            )
+        if self.licence:
+            lines.append(f"Licence: {self.licence}")
+        if self.citation:
+            lines.append(f"Please cite: {self.citation}")
+        lines.append("Next: dvc repro")
+        return "\n".join(lines)
+
+
+_KINDS = {"refused": "refused", "ignored": "ignored, being no recordings", "answer": "listeners' answers refused"}
+
+
+def _refusals(said: str, refusals: list[Refusal]) -> list[str]:
+    """Grouped by reason, numbers and names apart; the first few names of each."""
+    if not refusals:
+        return []
+    by_reason: dict[str, list[Refusal]] = defaultdict(list)
+    for refusal in refusals:
+        by_reason[re.sub(r"'[^']*'|\"[^\"]*\"|[\d.,]+", "…", refusal.reason)].append(refusal)
+    lines = [f"{len(refusals)} {said}:"]
+    for group in sorted(by_reason.values(), key=lambda group: (-len(group), group[0].reason)):
+        reason = group[0].reason if len(group) == 1 else f"{group[0].reason} (and alike)"
+        lines.append(f"  {len(group):6}  {reason}\n          {_names([refusal.path for refusal in group])}")
+    return lines
+
+
+def _names(paths: tuple[str, ...] | list[str]) -> str:
+    shown = ", ".join(repr(path) if not path.isprintable() else path for path in paths[:_SHOWN])
+    return shown + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")

@@ -1,0 +1,65 @@
+"""What a file says of itself: artist, title, album and ISRC, from ID3, Vorbis comments, MP4, ASF or APE tags.
+
+Method: mutagen reads the tags; each format has its own names for the same four things.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_NAMES = {
+    "artist": ("TPE1", "artist", "\xa9ART", "Author", "Artist", "TPE2", "albumartist", "aART", "WM/AlbumArtist"),
+    "title": ("TIT2", "title", "\xa9nam", "Title"),
+    "album": ("TALB", "album", "\xa9alb", "WM/AlbumTitle", "Album"),
+    "isrc": ("TSRC", "isrc", "----:com.apple.iTunes:ISRC", "WM/ISRC", "ISRC"),
+}
+_NOBODY = frozenset({"unknown artist", "unknown", "<unknown>", "[unknown]", "n/a", "no artist"})
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The four that a catalogue keeps; None where the file says nothing."""
+
+    artist: str | None = None
+    title: str | None = None
+    album: str | None = None
+    isrc: str | None = None
+
+
+def read_tags(path: Path) -> Tags:
+    """The tags of the file at ``path``; empty ones where there are none, or where they are too damaged to read."""
+    import mutagen
+
+    try:
+        with path.open("rb") as file:  # an open file: mutagen too shall go by the bytes, and the name may be no text
+            found = mutagen.File(file)
+            tags = None if found is None else found.tags
+            return Tags() if tags is None else Tags(**{ours: _first(tags, names) for ours, names in _NAMES.items()})
+    except Exception:  # mutagen meets damaged tags with errors of every kind; tags are no reason to refuse a recording
+        return Tags()
+
+
+def artist_group(artist: str | None, track_id: str) -> str:
+    """What must stay on one side of a split: all of one artist, however the name is written; else the track alone.
+
+    The prefixes keep an artist called like a track from being taken for it.
+    """
+    name = " ".join(unicodedata.normalize("NFKC", artist or "").casefold().split())
+    return f"artist:{name}" if name and name not in _NOBODY else f"track:{track_id}"
+
+
+def _first(tags: Any, names: tuple[str, ...]) -> str | None:
+    for name in names:
+        try:
+            value = tags[name]
+        except (KeyError, ValueError):  # ValueError: a Vorbis comment cannot have that name at all
+            continue
+        values = getattr(value, "text", value)  # an ID3 frame keeps its texts there
+        value = values[0] if isinstance(values, list | tuple) and values else values
+        value = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        # Line breaks and other control characters have no place in a name.
+        if text := re.sub(r"[\x00-\x1f\x7f]+", " ", value).encode("utf-8", "replace").decode().strip():
+            return text
+    return None
