@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from earmark.errors import ModelError
 from earmark.files import read_json
 from earmark.params import Params
 from earmark.workspace import CHAMPION
@@ -82,17 +83,30 @@ class FolderSource:
         """As `Source.version`."""
         if not self._folder.is_dir():
             return None
-        note = self._folder / NOTE
-        return str(read_json(note)["version"]) if note.is_file() else UNREGISTERED
+        return self._note()[0]
 
     def load(self) -> Champion:
         """As `Source.load`."""
         from earmark.model.predictor import load_predictor
 
-        note = self._folder / NOTE
-        told = read_json(note) if note.is_file() else {}
-        version, run_id = str(told.get("version", UNREGISTERED)), str(told.get("run_id") or "")
-        return Champion(load_predictor(self._folder), self._name, version, run_id)
+        before = self._note()
+        predictor = load_predictor(self._folder)
+        if self._note() != before:
+            raise ModelError(f"{self._folder} was replaced while it was being read. Try again.")
+        version, run_id = before
+        return Champion(predictor, self._name, version, run_id)
+
+    def _note(self) -> tuple[str, str]:
+        """Version and run."""
+        try:
+            told = read_json(self._folder / NOTE)
+            return str(told["version"]), str(told.get("run_id") or "")
+        except FileNotFoundError:
+            return UNREGISTERED, ""
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"{self._folder / NOTE} is damaged ({error!r}). Promoting again writes it anew."
+            ) from error
 
 
 def registry_in_sight(root: Path) -> bool:

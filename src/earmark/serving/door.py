@@ -47,14 +47,14 @@ class Door:
         try:
             if _declared_bytes(scope) > self.max_bytes + FORM_BYTES:
                 raise self._too_large()
-            await self.app(scope, self._bounded(receive), answer.send)
+            await self.app(scope, self._bounded(receive, answer), answer.send)
         except Refusal as refusal:
             await answer.refuse(refusal)
         except Exception:
             logger.exception("request %s failed", answer.request_id)
             await answer.refuse(_refusal(scope, HTTPStatus.INTERNAL_SERVER_ERROR))
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, receive: Receive, answer: "_Answer") -> Receive:
         received = 0
 
         async def bounded() -> Message:
@@ -62,7 +62,8 @@ class Door:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self.max_bytes + FORM_BYTES:
-                raise self._too_large()
+                answer.reason = self._too_large()  # what stands in between may turn it into a 500 of its own
+                raise answer.reason
             return message
 
         return bounded
@@ -80,6 +81,7 @@ class _Answer:
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.request_id = uuid.uuid4().hex
+        self.reason: Refusal | None = None
         self._scope = scope
         self._send = send
         self._started = False
@@ -101,7 +103,8 @@ class _Answer:
         elif message["type"] == "http.response.body":
             self._body += message.get("body", b"")
             if not message.get("more_body", False):
-                await self.refuse(_own(self._body) or _refusal(self._scope, HTTPStatus(self._held["status"])))
+                bare = _refusal(self._scope, HTTPStatus(self._held["status"]))
+                await self.refuse(self.reason or _own(self._body) or bare)
 
     async def refuse(self, refusal: Refusal) -> None:
         if self._started:  # too late for another answer; the server closes the connection
@@ -110,6 +113,9 @@ class _Answer:
         if self._scope["path"] not in _UNLOGGED:
             logger.info("request %s refused, %d %s: %s", self.request_id, refusal.status, refusal.code, refusal.message)
         headers = {REQUEST_ID: self.request_id}
+        for name, value in (self._held or {}).get("headers", []):
+            if name.lower() == b"allow":
+                headers["allow"] = value.decode("latin-1")
         if refusal.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             headers["retry-after"] = str(_RETRY_AFTER_S)
         content = ErrorAnswer(error=ErrorDetail(code=refusal.code, message=refusal.message, request_id=self.request_id))
@@ -145,9 +151,7 @@ def _refusal(scope: Scope, status: HTTPStatus) -> Refusal:
         case HTTPStatus.TOO_MANY_REQUESTS:
             return Refusal("busy", "The service is working on as many requests as it can. Try again in a second.")
         case HTTPStatus.SERVICE_UNAVAILABLE:
-            return Refusal(
-                "no_champion", "The service is not ready: it has no champion yet. Its log says what is missing."
-            )
+            return Refusal("no_champion", "The service has no champion yet. Its log says what is missing.")
         case HTTPStatus.GATEWAY_TIMEOUT:
             return Refusal("timed_out", "The request took longer than the service allows. Send a shorter recording.")
     if status < HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -91,7 +91,7 @@ class Follower:
             return
         if version is None:
             raise EarmarkError(
-                "no version is the champion. Train and promote one: `earmark demo` shows the whole road."
+                "no version is the champion. Train and promote one: `earmark demo`, or the flow `training`, does that."
             )
         if version == self._refused:
             raise ChampionRefused(self._trouble or f"version {version} was refused.")

@@ -8,7 +8,8 @@ from earmark.params import Service
 from earmark.serving.errors import TooLong, TooShort
 
 if TYPE_CHECKING:
-    from earmark.model.predictor import Prediction, Predictor
+    from earmark.model.prediction import Prediction
+    from earmark.model.predictor import Predictor
 
 
 @dataclass(frozen=True)

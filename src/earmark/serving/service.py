@@ -30,6 +30,10 @@ DESCRIPTION = (
     "    curl -F file=@song.mp3 http://127.0.0.1:3000/predict\n\n"
     "Every error has one shape, `ErrorAnswer`: a code for programs, a message for people, the request's id."
 )
+NO_CHAMPION = (
+    "There is no champion to answer. The service takes one up as soon as it is promoted: `earmark demo` or the flow "
+    "`training` does that. If there is one, the service's log says why it cannot be loaded."
+)
 PAGE = Path(__file__).parent / "page" / "api.html"
 
 _CORES = os.cpu_count() or 1
@@ -94,10 +98,11 @@ class Earmark:
 
     @bentoml.api(input_spec=SongUpload, output_spec=Answer)
     def predict(self, file: UploadFile | Refusal) -> Answer | Response:
-        """Say what the champion hears: genres with probabilities, and the model version that computed them.
+        """Say what the champion hears in a recording.
 
-        The recording is sent as the field `file` of a multipart form, in any common format; its bytes decide, not its
-        name. What cannot be answered is refused with a code and a message: see the answers below.
+        The answer holds genres with probabilities, and the model version that computed them. The recording is sent as
+        the field `file` of a multipart form, in any common format; its bytes decide, not its name. What cannot be
+        answered is refused with a code and a message: see the answers below.
         """
         try:
             return self._predict(file)
@@ -118,9 +123,7 @@ class Earmark:
             )
         champion = self.follower.champion
         if champion is None:
-            raise Refusal(
-                "no_champion", f"There is no champion to answer: {self.follower.trouble or 'it is still being loaded.'}"
-            )
+            raise Refusal("no_champion", NO_CHAMPION)  # what exactly is missing is for the log: it may name paths
         try:
             heard = listen(file.file.read(), champion.predictor, limits)
         except AudioError as error:

@@ -1,0 +1,149 @@
+"""For the service's tests: a real, tiny, untrained predictor, projects with it, and real `bentoml serve` processes."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import wave
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import torch
+import yaml
+
+from earmark.model.network import GenreNetwork
+from earmark.model.predictor import NetworkPredictor
+from earmark.params import load_params
+
+REPOSITORY = Path(__file__).parents[2]
+LABELS = ("jig", "reel", "chorale")
+MAX_BYTES, MAX_SECONDS, FOLLOW_SECONDS = 3_000_000, 20.0, 0.3
+
+
+def untrained(*, seed: int = 1, labels: tuple[str, ...] = LABELS) -> NetworkPredictor:
+    """A real predictor with random weights; another ``seed`` gives other answers."""
+    params = load_params(REPOSITORY / "params.yaml")
+    size = params.network.__class__(channels=4, blocks=2, dropout=0.0, excerpt_seconds=1.024, excerpts=2)
+    torch.manual_seed(seed)
+    network = GenreNetwork(size, mels=params.frontend.mels, classes=len(labels)).eval()
+    return NetworkPredictor(labels, params.frontend, frozenset(), "none", network=network, size=size)
+
+
+def export(root: Path, predictor: NetworkPredictor, *, version: str, run_id: str = "run-of-the-test") -> None:
+    """Put ``predictor`` where promotion leaves the champion's copy, in one step."""
+    fresh, folder = root / "models/fresh", root / "models/champion"
+    predictor.save(fresh)
+    (fresh / "champion.json").write_text(json.dumps({"version": version, "run_id": run_id}))
+    if folder.exists():
+        folder.rename(root / "models/old")
+    fresh.rename(folder)
+    shutil.rmtree(root / "models/old", ignore_errors=True)
+
+
+def make_project(root: Path) -> Path:
+    """Make ``root`` a folder that `bentoml serve` can start in: small limits, and no model yet."""
+    root.mkdir(parents=True, exist_ok=True)
+    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    params["service"] |= {"max_bytes": MAX_BYTES, "max_seconds": MAX_SECONDS, "follow_seconds": FOLLOW_SECONDS}
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    shutil.copy(REPOSITORY / "bentofile.yaml", root)
+    return root
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running `bentoml serve`: where it listens, where it logs, its process."""
+
+    client: httpx.Client
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def predict(self, content: bytes, *, name: str = "song.mp3", kind: str = "audio/mpeg") -> httpx.Response:
+        """Upload ``content`` as a browser or curl would."""
+        return self.client.post("/predict", files={"file": (name, content, kind)})
+
+    def workers(self) -> set[int]:
+        """The process ids below the server's own."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return {int(child) for child in children}
+
+    def wait_until(self, true: Callable[[], bool], *, seconds: float = 60.0) -> None:
+        """Wait for ``true()``, or fail with the server's log."""
+        end = time.monotonic() + seconds
+        while not true():
+            assert self.process.poll() is None, f"the server ended:\n{self.log.read_text()}"
+            assert time.monotonic() < end, (
+                f"still not true after {seconds} s; the server's log:\n{self.log.read_text()}"
+            )
+            time.sleep(0.1)
+
+    def answers(self, path: str) -> bool:
+        """Whether ``path`` is answered with 200."""
+        try:
+            return self.client.get(path).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@contextmanager
+def serving(cwd: Path, *what: str, home: Path, log: Path) -> Iterator[Server]:
+    """`bentoml serve` in ``cwd`` on a free port, from when it is alive until the block ends."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    command = [
+        str(Path(sys.executable).with_name("bentoml")),
+        "serve",
+        *what,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=cwd, env=environment(home), stdout=output, stderr=subprocess.STDOUT)
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        server = Server(client, log, process)
+        try:
+            server.wait_until(lambda: server.answers("/livez"))
+            yield server
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+
+
+def environment(home: Path) -> dict[str, str]:
+    """What `bentoml` runs with: nothing phones home or is written into it, and there is no registry by accident."""
+    without = {"MLFLOW_TRACKING_URI", "EARMARK_ROOT", "PYTHONPATH"}
+    quiet = {
+        "BENTOML_HOME": str(home),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "DO_NOT_TRACK": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    return {name: value for name, value in os.environ.items() if name not in without} | quiet
+
+
+def tone_wav(seconds: float, *, rate_hz: int = 8_000) -> bytes:
+    """A mono wav file, made by the standard library alone."""
+    samples = (8_000 * np.sin(np.arange(int(seconds * rate_hz)) / 3)).astype("<i2")
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(rate_hz)
+        out.writeframes(samples.tobytes())
+    return file.getvalue()
