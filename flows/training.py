@@ -14,7 +14,16 @@ from typing import Any
 import yaml
 from prefect import flow, get_run_logger
 
-from earmark.adapters.prefect import one_at_a_time, pull_task, push_task, run_pipeline
+from earmark.adapters.prefect import (
+    compare_task,
+    one_at_a_time,
+    promote_task,
+    publish,
+    pull_task,
+    push_task,
+    register_task,
+    run_pipeline,
+)
 from earmark.workspace import find_root
 
 
@@ -45,8 +54,12 @@ def training(
         if pull:
             pull_task(root, timeout_s)
         outcomes = run_pipeline(root, stage_timeout_s=timeout_s)
+        verdict = None
         if registry:
-            pass
+            register_task(root)
+            verdict = compare_task(root)
+            promote_task(root, verdict)
+        publish(root, outcomes, verdict)
         if push:
             push_task(root, timeout_s)
     return outcomes

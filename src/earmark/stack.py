@@ -7,7 +7,7 @@ import fcntl
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -24,11 +24,14 @@ LOCK = HOME / "up.lock"
 
 @dataclass(frozen=True)
 class Stack:
-    """Where everything listens; `services` of it know each other by their environment."""
+    """Where everything listens; its services know each other by their environment.
+
+    Without ``mlflow_port`` they use MLflow's database in the project directly.
+    """
 
     root: Path
     prefect_port: int
-    mlflow_port: int
+    mlflow_port: int | None
     service_port: int
 
     @classmethod
@@ -38,15 +41,20 @@ class Stack:
         mlflow = free_port(5000, taken=(prefect,))
         return cls(root, prefect, mlflow, free_port(3000, taken=(prefect, mlflow)))
 
+    def without_mlflow(self) -> "Stack":
+        """The same, for when MLflow's server is not started."""
+        return replace(self, mlflow_port=None)
+
     @property
     def env(self) -> dict[str, str]:
         """What tells every child where the others are, and keeps the user's own settings of these tools out of it."""
+        database = f"sqlite:///{self.root}/mlflow.db"
         api = f"http://{HOST}:{self.prefect_port}/api"
         return {
             "PREFECT_HOME": str(self.root / HOME / "prefect"),
             "PREFECT_API_URL": api,
             "PREFECT_UI_API_URL": api,
-            "MLFLOW_TRACKING_URI": f"http://{HOST}:{self.mlflow_port}",
+            "MLFLOW_TRACKING_URI": f"http://{HOST}:{self.mlflow_port}" if self.mlflow_port else database,
             "BENTOML_HOME": str(self.root / HOME / "bentoml"),
             "EARMARK_ROOT": str(self.root),
         }

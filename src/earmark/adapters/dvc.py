@@ -78,6 +78,20 @@ def repro(root: Path, *targets: str, on_line: OnLine | None = None, timeout_s: f
     _dvc(root, "repro", *targets, on_line=on_line, timeout_s=timeout_s, remedy="Mend what the stage says, then repeat.")
 
 
+def is_current(root: Path) -> bool:
+    """Whether `dvc repro` would find nothing to do.
+
+    Raises:
+        ToolError: ``root`` is no DVC project, or its pipeline cannot be read.
+    """
+    _check_project(root)
+    call = [*processes.program("dvc"), "--wait-for-lock", "status", "--quiet", "--with-deps", "dvc.yaml"]
+    finished = processes.run(call, cwd=root, on_line=_ignore)
+    if finished.exit_code not in (0, 1):
+        raise processes.failure(call, finished, "`dvc status` repeats this.")
+    return finished.exit_code == 0
+
+
 def run_stage(
     root: Path, name: str, *, on_line: OnLine | None = None, timeout_s: float | None = None, force: bool = False
 ) -> StageOutcome:
