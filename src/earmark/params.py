@@ -89,6 +89,7 @@ class Training:
     weight_decay: float
     label_smoothing: float
     warmup_share: float
+    averaging: float
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class Augmentation:
     frequency_mask: int
     time_mask: int
     gain_db: float
+    equaliser: float
 
 
 @dataclass(frozen=True)

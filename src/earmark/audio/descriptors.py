@@ -1,0 +1,198 @@
+"""Descriptors: some hundred and fifty numbers that sum up a whole recording, for models that take a table.
+
+Each curve over time (one value a frame) is summed up by its mean and standard deviation. What they describe:
+
+* ``mfcc_*``: timbre. Mel-frequency cepstral coefficients and their changes (Davis and Mermelstein, 1980).
+* ``contrast_*``: peaks against valleys in seven octave bands (Jiang et al., "Music type classification by spectral
+  contrast feature", ICME 2002).
+* ``chroma_*``: energy by pitch class, in the order of its strength, so that transposing a piece changes nothing.
+* ``interval_*``: how alike the chroma is to itself, 1 … 6 semitones away: harmony, also free of the key.
+* ``centroid``, ``bandwidth``, ``rolloff``, ``flatness``, ``zero_crossings``: brightness and noisiness.
+* ``rms``: dynamics, relative to the recording's own level.
+* ``tempogram_*``: how strongly the onsets repeat at eleven tempi (autocorrelation of the onset strength; Grosche and
+  Müller, 2010); ``tempo_bpm``, ``tempo_strength``, ``onset_rate_hz``.
+"""
+
+import math
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from earmark.errors import AudioError
+
+DESCRIPTORS_VERSION = 1  # raise it when the arithmetic changes, so that old cache entries are not taken for new ones
+WINDOW_SECONDS, HOP_SECONDS = 0.064, 0.016
+MFCC, MELS = 20, 64
+CONTRAST_EDGES_HZ = (100.0, 200.0, 400.0, 800.0, 1600.0, 3200.0, 6400.0)
+TEMPI_BPM = (40, 50, 63, 79, 100, 120, 144, 173, 208, 250, 300)
+_EPSILON = 1e-10
+
+
+def describe(waveform: Tensor, sample_rate_hz: int) -> NDArray[np.float64]:
+    """Descriptors of a mono waveform.
+
+    Args:
+        waveform: Samples in [-1, 1], shape ``(time,)``, half a second at least.
+        sample_rate_hz: Of the waveform.
+
+    Returns:
+        Shape ``(descriptors,)``, in the order of `descriptor_names`; finite also for silence.
+
+    Raises:
+        AudioError: The waveform is shorter than half a second.
+    """
+    if waveform.shape[-1] < sample_rate_hz // 2:
+        raise AudioError(
+            f"The recording lasts {waveform.shape[-1] / sample_rate_hz:.2f} s; descriptors need at least 0.50 s. "
+            "Send a longer excerpt, or check that the file is not cut off."
+        )
+    return np.array(list(_describe(waveform, sample_rate_hz).values()), dtype=np.float64)
+
+
+@cache
+def descriptor_names() -> tuple[str, ...]:
+    """The name of each descriptor, in order."""
+    return tuple(_describe(torch.zeros(16_000), 16_000))
+
+
+def _describe(waveform: Tensor, sample_rate_hz: int) -> dict[str, float]:
+    with torch.inference_mode():
+        level = waveform.square().mean().sqrt().clamp(min=1e-5)
+        waveform = waveform / level * 0.1
+        n_fft = 2 ** round(math.log2(WINDOW_SECONDS * sample_rate_hz))
+        hop = round(HOP_SECONDS * sample_rate_hz)
+        spectrum = torch.stft(
+            waveform, n_fft, hop, window=_window(n_fft), center=True, pad_mode="reflect", return_complex=True
+        ).abs()  # (bins, frames)
+        hertz = torch.linspace(0, sample_rate_hz / 2, n_fft // 2 + 1)
+        mel = torch.log10(_EPSILON + _mel_bank(sample_rate_hz, n_fft) @ spectrum.square())  # (mels, frames)
+
+        values: dict[str, float] = {}
+        values |= _timbre(mel)
+        values |= _contrast(spectrum, hertz)
+        values |= _harmony(spectrum, sample_rate_hz, n_fft)
+        values |= _brightness(spectrum, hertz, waveform, n_fft, hop)
+        values |= _rhythm(mel, sample_rate_hz / hop)
+        return values
+
+
+def _summed_up(name: str, curve: Tensor) -> dict[str, float]:
+    """Mean and standard deviation of one curve over time, shape ``(frames,)``."""
+    return {f"{name}_mean": float(curve.mean()), f"{name}_std": float(curve.std(correction=0))}
+
+
+def _timbre(mel: Tensor) -> dict[str, float]:
+    mfcc = _cosines(mel.shape[0]) @ mel  # (coefficients, frames)
+    change = mfcc.diff(dim=1)
+    values: dict[str, float] = {}
+    for index in range(MFCC):
+        values |= _summed_up(f"mfcc_{index}", mfcc[index])
+        values[f"mfcc_change_{index}_std"] = float(change[index].std(correction=0))
+    return values
+
+
+def _contrast(spectrum: Tensor, hertz: Tensor) -> dict[str, float]:
+    values: dict[str, float] = {}
+    edges = (0.0, *CONTRAST_EDGES_HZ, math.inf)
+    for index, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        band = spectrum[(hertz >= low) & (hertz < high)]
+        if not len(band):  # above half a low sample rate
+            band = torch.zeros(1, spectrum.shape[1])
+        band = torch.log10(band.T.contiguous() + 1e-6)  # (frames, bins)
+        edge = max(1, band.shape[1] // 5)
+        peaks = band.topk(edge, dim=1, sorted=False).values.mean(dim=1)
+        valleys = band.topk(edge, dim=1, largest=False, sorted=False).values.mean(dim=1)
+        values |= _summed_up(f"contrast_{index}", peaks - valleys)
+    return values
+
+
+def _harmony(spectrum: Tensor, sample_rate_hz: int, n_fft: int) -> dict[str, float]:
+    chroma = _chroma_bank(sample_rate_hz, n_fft) @ spectrum  # (12, frames)
+    chroma = chroma / (chroma.sum(dim=0, keepdim=True) + _EPSILON)
+    whole = chroma.mean(dim=1)
+    values = {f"chroma_{rank}": float(share) for rank, share in enumerate(whole.sort(descending=True).values)}
+    for semitones in range(1, 7):
+        alike = (chroma * chroma.roll(semitones, dims=0)).sum(dim=0)
+        values |= _summed_up(f"interval_{semitones}", alike)
+    values |= _summed_up("chroma_flux", chroma.diff(dim=1).abs().sum(dim=0))
+    values |= _summed_up("chroma_peak", chroma.amax(dim=0))
+    return values
+
+
+def _brightness(spectrum: Tensor, hertz: Tensor, waveform: Tensor, n_fft: int, hop: int) -> dict[str, float]:
+    share = spectrum / (spectrum.sum(dim=0, keepdim=True) + _EPSILON)
+    centroid = (hertz[:, None] * share).sum(dim=0)
+    bandwidth = (((hertz[:, None] - centroid) ** 2) * share).sum(dim=0).sqrt()
+    rolloff = hertz[(share.cumsum(dim=0) < 0.85).sum(dim=0).clamp(max=len(hertz) - 1)]
+    power = spectrum.square() + _EPSILON
+    flatness = torch.log10(power.log().mean(dim=0).exp() / power.mean(dim=0))
+    frames = waveform.unfold(0, n_fft, hop) if len(waveform) >= n_fft else waveform[None]
+    crossings = (frames[:, 1:] * frames[:, :-1] < 0).float().mean(dim=1)
+    rms = torch.log10(frames.square().mean(dim=1).sqrt() + 1e-5)
+    values: dict[str, float] = {}
+    for name, curve in {
+        "centroid_hz": centroid,
+        "bandwidth_hz": bandwidth,
+        "rolloff_hz": rolloff,
+        "flatness": flatness,
+        "zero_crossings": crossings,
+        "rms": rms,
+    }.items():
+        values |= _summed_up(name, curve)
+    values["rms_range"] = float(torch.quantile(rms, 0.95) - torch.quantile(rms, 0.05))
+    return values
+
+
+def _rhythm(mel: Tensor, frames_per_s: float) -> dict[str, float]:
+    onset = mel.diff(dim=1).clamp(min=0).mean(dim=0)
+    values = _summed_up("onset", onset)
+    centred = onset - onset.mean()
+    peak = (centred[1:-1] > centred[:-2]) & (centred[1:-1] >= centred[2:]) & (centred[1:-1] > centred.std(correction=0))
+    values["onset_rate_hz"] = float(peak.sum()) / (len(onset) / frames_per_s)
+    size = 2 ** math.ceil(math.log2(2 * len(centred)))
+    correlation = torch.fft.irfft(torch.fft.rfft(centred, size).abs().square())[: len(centred)]
+    correlation = correlation / (correlation[0] + _EPSILON)
+    lags = {bpm: round(60 * frames_per_s / bpm) for bpm in range(40, 301)}
+    strength = {bpm: float(correlation[lag]) if lag < len(correlation) else 0.0 for bpm, lag in lags.items()}
+    for bpm in TEMPI_BPM:
+        values[f"tempogram_{bpm}"] = max(
+            strength[near] for near in range(round(bpm / 1.06), round(bpm * 1.06)) if near in strength
+        )
+    # Of tempi an octave apart the one near 120 is preferred, as listeners do (Ellis, "Beat tracking by dynamic programming", 2007).
+    tempo = max(strength, key=lambda bpm: strength[bpm] * math.exp(-0.5 * (math.log2(bpm / 120) / 0.9) ** 2))
+    values["tempo_bpm"], values["tempo_strength"] = float(tempo), strength[tempo]
+    return values
+
+
+@cache
+def _window(n_fft: int) -> Tensor:
+    return torch.hann_window(n_fft)
+
+
+@cache
+def _mel_bank(sample_rate_hz: int, n_fft: int) -> Tensor:
+    from torchaudio.functional import melscale_fbanks
+
+    bank: Tensor = melscale_fbanks(n_fft // 2 + 1, 30.0, sample_rate_hz / 2, MELS, sample_rate_hz)
+    return bank.T
+
+
+@cache
+def _cosines(mels: int) -> Tensor:
+    from torchaudio.functional import create_dct
+
+    matrix: Tensor = create_dct(MFCC, mels, norm="ortho")
+    return matrix.T
+
+
+@cache
+def _chroma_bank(sample_rate_hz: int, n_fft: int) -> Tensor:
+    """Which bins belong to which pitch class, shape ``(12, bins)``, C first: a bump of a semitone's width, 60 to 4,200 Hz."""
+    hertz = torch.linspace(0, sample_rate_hz / 2, n_fft // 2 + 1)
+    heard = (hertz >= 60) & (hertz <= 4200)
+    pitch = 69 + 12 * torch.log2(hertz.clamp(min=1) / 440)
+    away = (pitch[None] - torch.arange(12)[:, None] + 6) % 12 - 6
+    return torch.exp(-0.5 * (away / 0.5) ** 2) * heard

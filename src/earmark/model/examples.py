@@ -1,0 +1,80 @@
+"""What the network is fitted to: recordings' log-mels and labels, and the order in which chance presents them.
+
+Every draw follows from (seed, epoch) alone, so that a training that was killed and carried on sees the same excerpts as
+one that ran through.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from earmark.audio.features import LogMelArray
+from earmark.model.excerpts import excerpt
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Recordings with their labels.
+
+    Attributes:
+        log_mels: One array ``(frames, mels)`` a recording, in memory or mapped from disk.
+        labels: Index of each recording's genre, shape ``(tracks,)``.
+    """
+
+    log_mels: Sequence[LogMelArray]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, chosen: Sequence[int]) -> "Examples":
+        """The chosen recordings."""
+        return Examples([self.log_mels[i] for i in chosen], self.labels[list(chosen)])
+
+
+class ExcerptDataset(Dataset[tuple[Tensor, int]]):
+    """Excerpts at given places: an item's key is (track, place), the place in [0, 1] between the first start and the last."""
+
+    def __init__(self, examples: Examples, *, frames: int) -> None:
+        self.examples = examples
+        self.frames = frames
+
+    def __getitem__(self, key: tuple[int, float]) -> tuple[Tensor, int]:
+        """The excerpt, shape ``(mels, frames)``, and its label."""
+        track, place = key
+        log_mel = self.examples.log_mels[track]
+        start = int(place * (max(0, len(log_mel) - self.frames) + 1))
+        chosen = np.asarray(excerpt(log_mel, start, frames=self.frames), dtype=np.float32)
+        return torch.from_numpy(chosen.T), int(self.examples.labels[track])
+
+
+class ExcerptSampler(Sampler[list[tuple[int, float]]]):
+    """Batches of keys for `ExcerptDataset`: every track ``per_epoch`` times an epoch, in random order, at random places."""
+
+    def __init__(self, tracks: int, *, per_epoch: int, batch_size: int, seed: int) -> None:
+        self.tracks = tracks
+        self.per_epoch = per_epoch
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer before each epoch, also when it carries on from a checkpoint."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return math.ceil(self.tracks * self.per_epoch / self.batch_size)
+
+    def __iter__(self) -> Iterator[list[tuple[int, float]]]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        order = rng.permutation(np.repeat(np.arange(self.tracks), self.per_epoch))
+        places = rng.random(len(order)) * (1 - 1e-9)
+        # A last batch of one would leave batch normalisation without a deviation, so it joins the one before.
+        for batch in np.array_split(np.arange(len(order)), len(self)):
+            yield [(int(order[i]), float(places[i])) for i in batch]

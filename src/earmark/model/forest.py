@@ -1,0 +1,34 @@
+"""The random forest: the model that learns from descriptors."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.params import Forest
+
+
+def fit_forest(descriptors: NDArray[np.float64], labels: NDArray[np.int64], how: Forest) -> Any:
+    """A random forest (Breiman, 2001), each class weighing the same.
+
+    Args:
+        descriptors: Shape ``(tracks, descriptors)``.
+        labels: Index of each track's genre, shape ``(tracks,)``; every index from 0 must occur.
+        how: Section ``forest`` of params.yaml.
+
+    Returns:
+        A fitted ``sklearn.ensemble.RandomForestClassifier``; the same whatever the number of cores.
+    """
+    from sklearn.ensemble import RandomForestClassifier
+
+    forest = RandomForestClassifier(
+        n_estimators=how.trees,
+        max_features=how.max_features,
+        min_samples_leaf=how.min_samples_leaf,
+        class_weight="balanced",
+        random_state=how.seed,
+        n_jobs=-1,
+    )
+    forest.fit(descriptors, labels)
+    forest.n_jobs = 1  # one song at a time is answered faster without a pool
+    return forest

@@ -1,0 +1,96 @@
+"""Material: what the pipeline's models are fitted to and scored on, read from the files of the stages before."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from earmark.audio.features import FeatureCache, LogMelArray
+from earmark.errors import CatalogueError
+from earmark.model.examples import Examples
+from earmark.params import Frontend
+from earmark.workspace import DESCRIPTORS, FEATURE_CACHE, FEATURES, SPLITS
+
+
+@dataclass(frozen=True)
+class Material:
+    """Tracks with their split, genre and features.
+
+    Attributes:
+        tracks: One row a track: track_id, content_hash, path, split, group, genre; sorted by track_id.
+        root: The project's folder.
+        frontend: Whose log-mels.
+    """
+
+    tracks: pd.DataFrame
+    root: Path
+    frontend: Frontend
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The genres to learn, in alphabetical order.
+
+        Raises:
+            CatalogueError: There are fewer than two.
+        """
+        labels = tuple(sorted(set(self.part("train")["genre"])))
+        if len(labels) < 2:
+            raise CatalogueError(
+                f"The training part has {len(labels)} genre(s) ({', '.join(labels) or 'none'}); at least 2 are needed. "
+                "Import more labelled music, or check the split in reports/split.json."
+            )
+        return labels
+
+    @cached_property
+    def data_hash(self) -> str:
+        """Names the training part: its recordings, labels and sides, whatever their order on disk."""
+        rows = self.part("train")[["content_hash", "genre"]].sort_values(["content_hash", "genre"])
+        return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
+
+    def part(self, split: str) -> pd.DataFrame:
+        """The tracks of ``train``, ``validation`` or ``test``."""
+        return self.tracks[self.tracks["split"] == split]
+
+    def indices(self, tracks: pd.DataFrame) -> NDArray[np.int64]:
+        """Each track's genre as an index into `labels`, shape ``(tracks,)``.
+
+        Raises:
+            CatalogueError: A genre occurs here but not in training.
+        """
+        known = {label: index for index, label in enumerate(self.labels)}
+        if unknown := sorted(set(tracks["genre"]) - set(known)):
+            raise CatalogueError(
+                f"The genre {', '.join(unknown)} has no track in the training part, so it cannot be learnt. "
+                "Import more artists of it, or raise validation.min_groups_per_genre."
+            )
+        return np.array([known[genre] for genre in tracks["genre"]], dtype=np.int64)
+
+    def examples(self, tracks: pd.DataFrame) -> Examples:
+        """Log-mels and labels of these tracks; what is missing in the feature cache is computed again."""
+        return Examples([self.log_mel(row) for row in tracks.itertuples()], self.indices(tracks))
+
+    def log_mel(self, track: object) -> LogMelArray:
+        """The log-mel of one row of `tracks`, mapped from the feature cache, shape ``(frames, mels)``."""
+        cache = FeatureCache(self.root / FEATURE_CACHE, self.frontend)
+        return cache.get(track.content_hash, self.root / track.path)  # type: ignore[attr-defined]
+
+    def descriptors(self, tracks: pd.DataFrame) -> NDArray[np.float64]:
+        """Shape ``(tracks, descriptors)``."""
+        table = pd.read_parquet(self.root / DESCRIPTORS).set_index("track_id")
+        return table.loc[tracks["track_id"]].to_numpy(np.float64)
+
+    def hashes(self, tracks: pd.DataFrame) -> frozenset[str]:
+        """Content hashes of these tracks."""
+        return frozenset(tracks["content_hash"])
+
+
+def load_material(root: Path, frontend: Frontend) -> Material:
+    """Read what the stages `split` and `features` wrote."""
+    features = pd.read_parquet(root / FEATURES)[["track_id", "content_hash", "path"]]
+    splits = pd.read_parquet(root / SPLITS)[["track_id", "split", "group", "genre"]]
+    tracks = features.merge(splits, on="track_id", validate="one_to_one").sort_values("track_id")
+    return Material(tracks.reset_index(drop=True), root, frontend)

@@ -1,0 +1,135 @@
+"""Stage `evaluate`: network, forest and majority class on the same test tracks, each score with its interval."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from earmark.files import replacing, write_json
+from earmark.model.material import Material, load_material
+from earmark.model.metrics import Labels, accuracy, confusion, difference, f1_macro, score
+from earmark.model.predictor import ForestPredictor, NetworkPredictor, load_predictor
+from earmark.params import Evaluation, Params
+from earmark.progress import progress
+from earmark.workspace import CONFUSION, FOREST, METRICS, NETWORK, PER_CLASS, PREDICTIONS
+
+Probabilities = NDArray[np.float64]
+
+
+def run(params: Params, root: Path) -> None:
+    """Write reports/metrics.json, predictions.parquet, confusion.csv and per_class.csv.
+
+    Raises:
+        ModelError: A model is missing, or there is no test track.
+    """
+    material = load_material(root, params.frontend)
+    heard = pd.concat([material.part("validation"), material.part("test")])
+    answers = {
+        "network": _network(load_predictor(root / NETWORK), material, heard),
+        "forest": _forest(load_predictor(root / FOREST), material, heard),
+    }
+    metrics = summarise(material, heard, answers, params.evaluation)
+    write_json(root / METRICS, metrics)
+    tables = {
+        PER_CLASS: _per_class(material, heard, answers),
+        CONFUSION: _confusion(material, heard, answers["network"]),
+    }
+    for path, table in tables.items():
+        with replacing(root / path) as part:
+            table.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
+    with replacing(root / PREDICTIONS) as part:
+        _predictions(material, heard, answers).to_parquet(part, index=False)
+    for name in ("network", "forest", "majority"):
+        value = metrics[name]
+        print(
+            f"{name:9s} accuracy {value['accuracy']:.3f} [{value['accuracy_low']:.3f}, {value['accuracy_high']:.3f}]"
+            f"   macro-F1 {value['f1_macro']:.3f} [{value['f1_macro_low']:.3f}, {value['f1_macro_high']:.3f}]",
+            file=sys.stderr,
+        )
+
+
+def summarise(
+    material: Material, heard: pd.DataFrame, answers: dict[str, Probabilities], how: Evaluation
+) -> dict[str, Any]:
+    """All scores, as reports/metrics.json holds them.
+
+    Args:
+        material: Where labels come from.
+        heard: Validation and test tracks.
+        answers: By model, probabilities of ``heard``, shape ``(tracks, labels)``.
+        how: Section ``evaluation`` of params.yaml.
+    """
+    test = (heard["split"] == "test").to_numpy()
+    actual = material.indices(heard)
+    groups = heard["group"].to_numpy(object)
+    commonest = int(np.bincount(material.indices(material.part("train"))).argmax())
+    predicted = {name: probabilities.argmax(axis=1) for name, probabilities in answers.items()}
+    predicted["majority"] = np.full(len(actual), commonest)
+
+    metrics: dict[str, Any] = {}
+    for name, labels in predicted.items():
+        metrics[name] = {
+            **score(accuracy, actual[test], labels[test], groups[test], how).flat("accuracy"),
+            **score(f1_macro, actual[test], labels[test], groups[test], how).flat("f1_macro"),
+        }
+        if not test.all():
+            metrics[name]["validation_accuracy"] = float(np.mean(actual[~test] == labels[~test]))
+    gain = difference(accuracy, actual[test], predicted["network"][test], predicted["forest"][test], groups[test], how)
+    metrics["difference"] = gain.flat("accuracy")
+    metrics["test_tracks"] = int(test.sum())
+    metrics["test_groups"] = len(set(groups[test]))
+    metrics["genres"] = len(material.labels)
+    return metrics
+
+
+def _network(predictor: NetworkPredictor | ForestPredictor, material: Material, tracks: pd.DataFrame) -> Probabilities:
+    assert isinstance(predictor, NetworkPredictor)
+    rows = progress(tracks.itertuples(), description="listen", total=len(tracks))
+    return np.stack([predictor.probabilities_of_log_mel(material.log_mel(row)) for row in rows])
+
+
+def _forest(predictor: NetworkPredictor | ForestPredictor, material: Material, tracks: pd.DataFrame) -> Probabilities:
+    assert isinstance(predictor, ForestPredictor)
+    return predictor.probabilities_of_descriptors(material.descriptors(tracks))
+
+
+def _per_class(material: Material, heard: pd.DataFrame, answers: dict[str, Probabilities]) -> pd.DataFrame:
+    test = (heard["split"] == "test").to_numpy()
+    actual: Labels = material.indices(heard)[test]
+    rows = []
+    for name, probabilities in answers.items():
+        counts = confusion(actual, probabilities[test].argmax(axis=1), len(material.labels))
+        for index, genre in enumerate(material.labels):
+            hit, there, said = int(counts[index, index]), int(counts[index].sum()), int(counts[:, index].sum())
+            rows.append(
+                {
+                    "model": name,
+                    "genre": genre,
+                    "precision": hit / said if said else 0.0,
+                    "recall": hit / there if there else 0.0,
+                    "f1": 2 * hit / (there + said) if there + said else 0.0,
+                    "support": there,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _confusion(material: Material, heard: pd.DataFrame, probabilities: Probabilities) -> pd.DataFrame:
+    test = (heard["split"] == "test").to_numpy()
+    predicted = np.array(material.labels, dtype=object)[probabilities[test].argmax(axis=1)]
+    return pd.DataFrame({"actual": heard["genre"].to_numpy()[test], "predicted": predicted})
+
+
+def _predictions(material: Material, heard: pd.DataFrame, answers: dict[str, Probabilities]) -> pd.DataFrame:
+    labels = np.array(material.labels, dtype=object)
+    tables = []
+    for name, probabilities in answers.items():
+        table = heard[["track_id", "content_hash", "split", "group", "genre"]].reset_index(drop=True)
+        table["model"] = name
+        table["predicted"] = labels[probabilities.argmax(axis=1)]
+        columns = [f"p_{label}" for label in material.labels]
+        tables.append(pd.concat([table, pd.DataFrame(probabilities, columns=columns)], axis=1))
+    return pd.concat(tables, ignore_index=True)
