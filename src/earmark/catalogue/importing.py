@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -69,7 +70,7 @@ def import_collection(
     for part in scratch.glob("*.part"):  # of a run that was killed
         part.unlink()
     before = {track.track_id: track for track in _earlier(folder)}
-    findings = _inspect(candidates, folder, scratch, params, processes or os.cpu_count() or 1)
+    findings = _inspect(candidates, folder, scratch, params, processes or len(os.sched_getaffinity(0)))
 
     taken: list[Track] = []
     for candidate in candidates:
@@ -80,7 +81,9 @@ def import_collection(
             refused.append(Refusal(candidate.path, "ignored" if finding.ignored else "refused", finding.reason))
     if not taken and not before:
         reasons = [refusal for refusal in refused if refusal.kind == "refused"] or refused
-        shutil.rmtree(folder)
+        shutil.rmtree(scratch)
+        with suppress(OSError):  # another's files may lie there
+            folder.rmdir()
         raise CatalogueError(_nothing(source, reasons))
 
     replaced = tuple(
@@ -89,13 +92,14 @@ def import_collection(
         if track.track_id in before and before[track.track_id].content_hash != track.content_hash
     )
     tracks = before | {track.track_id: track for track in taken}
-    if (answered := source.answers(tracks)) is not None:
+    answered = source.answers(tracks)
+    if answered is not None:
         answers, without_track = answered
         refused += without_track
         with replacing(folder / ANSWERS) as part:
             answers.to_parquet(part, index=False)
     refused.sort(key=lambda refusal: (refusal.path, refusal.kind))
-    _write_refused(_merged(folder / REFUSED, refused, taken), folder / REFUSED)
+    _write_refused(_merged(folder / REFUSED, refused, taken, answered=answered is not None), folder / REFUSED)
     write_tracks(tracks.values(), folder / TRACKS)
     shutil.rmtree(scratch)
     return ImportResult(
@@ -174,7 +178,7 @@ def _earlier(folder: Path) -> list[Track]:
     return [Track(**{**row, "tags": tuple(row["tags"] or ())}) for row in rows]
 
 
-def _merged(path: Path, refused: list[Refusal], taken: list[Track]) -> list[Refusal]:
+def _merged(path: Path, refused: list[Refusal], taken: list[Track], *, answered: bool) -> list[Refusal]:
     """Refusals of this run, and those of earlier runs that this one says nothing about."""
     known = {refusal.path for refusal in refused} | {track.track_id for track in taken}
     earlier = []
@@ -183,7 +187,7 @@ def _merged(path: Path, refused: list[Refusal], taken: list[Track]) -> list[Refu
             earlier = [
                 Refusal(row["path"], cast(Kind, row["kind"]), row["reason"])
                 for row in csv.DictReader(file)
-                if row["path"] not in known
+                if row["path"] not in known and not (answered and row["kind"] == "answer")
             ]
     return sorted([*refused, *earlier], key=lambda refusal: (refusal.path, refusal.kind))
 

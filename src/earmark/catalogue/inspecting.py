@@ -4,6 +4,7 @@ Many files at once, without one of them stopping the others: a file on which the
 alone, and then refused.
 """
 
+import errno
 import hashlib
 import multiprocessing
 import os
@@ -18,10 +19,11 @@ from pathlib import Path
 from earmark.audio.decode import AudioInfo, TruncatedAudio, UnreadableFile, probe
 from earmark.catalogue.sources.walking import claims_audio
 from earmark.catalogue.tags import Tags, read_tags
-from earmark.errors import AudioError
+from earmark.errors import AudioError, CatalogueError
 from earmark.files import sha256_of
 
 _COPY_BYTES = 1 << 20
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # no fault of the file: the import stops
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,28 @@ class Task:
 
 @dataclass(frozen=True)
 class Finding:
-    """A recording, now in the collection; or the reason why it is none (then only ``reason`` and ``ignored`` count)."""
+    """A recording, now in the collection; or the reason why it is none.
+
+    Attributes:
+        reason: Why it is refused, or None.
+        ignored: It never claimed to be a recording.
+        passing: The reason may be gone the next time (rights, a disk), so it is not to be remembered.
+    """
 
     content_hash: str = ""
     info: AudioInfo | None = None
     tags: Tags = field(default_factory=Tags)
     reason: str | None = None
     ignored: bool = False
+    passing: bool = False
 
 
 def inspect(task: Task) -> Finding:
-    """Probe the file and copy it, all or nothing; a copy that is already there stays."""
+    """Probe the file and copy it, all or nothing; a copy that is already there stays.
+
+    Raises:
+        CatalogueError: The disk is full or cannot be written.
+    """
     try:
         info = probe(task.file)
         if info.duration_s < task.min_duration_s:
@@ -64,13 +77,20 @@ def inspect(task: Task) -> Finding:
         content_hash = sha256_of(task.file)
         there = task.copy.is_file() and sha256_of(task.copy) == content_hash
         if not there and _copy(task) != content_hash:
-            return Finding(reason="it changed while it was read; import it again when nothing writes to it")
+            return Finding(
+                reason="it changed while it was read; import it again when nothing writes to it", passing=True
+            )
         return Finding(content_hash, info, read_tags(task.file))
     except AudioError as error:
         claims = claims_audio(task.file.name) or isinstance(error, TruncatedAudio | UnreadableFile)
-        return Finding(reason=str(error), ignored=not claims)
+        return Finding(reason=str(error), ignored=not claims, passing=isinstance(error, UnreadableFile))
     except OSError as error:
-        return Finding(reason=f"it cannot be copied to {task.copy.name!r}: {error.strerror or error}")
+        if error.errno in _DISK_ERRORS:
+            raise CatalogueError(
+                f"The collection cannot be written to {task.scratch.parent} ({error.strerror}). Make room there, and "
+                "run the same import again: it goes on where it stopped."
+            ) from None
+        return Finding(reason=f"it cannot be copied to {task.copy.name!r}: {error.strerror or error}", passing=True)
 
 
 def _copy(task: Task) -> str:
@@ -97,6 +117,7 @@ def inspect_all(tasks: Sequence[Task], *, processes: int) -> Iterator[tuple[int,
     """Findings in the order in which they come, each with its task's number.
 
     Raises:
+        CatalogueError: The disk is full or cannot be written.
         KeyboardInterrupt: Ctrl-C; what was begun is finished or undone, and the processes are gone.
     """
     waiting = iter(range(len(tasks)))

@@ -50,7 +50,9 @@ class Journal:
         return Finding(**{**known, "info": info, "tags": Tags(**known["tags"])})
 
     def note(self, file: Path, finding: Finding) -> None:
-        """Remember a finding, at once."""
+        """Remember a finding, at once, unless its reason may pass."""
+        if finding.passing:
+            return
         json.dump({"key": self._key(file), "finding": dataclasses.asdict(finding)}, self._file)
         self._file.write("\n")
         self._file.flush()

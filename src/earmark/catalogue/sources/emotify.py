@@ -84,8 +84,9 @@ class EmotifySource:
             track_ids: The tracks that were taken.
 
         Returns:
-            One row an answer, in the table's order: ``track_id``, the nine `EMOTIONS` (0 or 1), ``mood`` (1 to 5,
-            before listening), ``liked``, ``disliked`` (0 or 1), ``age``, ``gender``, ``mother_tongue``; and the refusals.
+            One row an answer, in the table's order: ``track_id``, the nine `EMOTIONS` (0 or 1), ``mood`` (1
+            to 5, before listening), ``liked``, ``disliked`` (0 or 1), ``age``, ``gender``, ``mother_tongue``;
+            and the refusals.
 
         Raises:
             CatalogueError: data.csv has other columns.
@@ -98,7 +99,8 @@ class EmotifySource:
             if missing := [name for name in _COLUMNS if name not in header]:
                 raise CatalogueError(
                     f"{self.path / TABLE} lacks the columns {', '.join(missing)}; it has "
-                    f"{', '.join(header) or 'none'}. Needed is data.csv of the Emotify data set, as its authors publish it."
+                    f"{', '.join(header) or 'none'}. Needed is data.csv of the Emotify data set, as "
+                    "its authors publish it."
                 )
             for line in lines:
                 where = f"{TABLE}:{lines.line_num}"

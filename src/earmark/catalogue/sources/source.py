@@ -7,11 +7,12 @@ A source looks, and decides nothing about sound: whether a file can be decoded i
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
-
-import pandas as pd
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from earmark.errors import CatalogueError
+
+if TYPE_CHECKING:  # an import's processes start without pandas
+    import pandas as pd
 
 Kind = Literal["refused", "ignored", "answer"]
 
@@ -70,7 +71,7 @@ class Source(Protocol):
         """
         ...
 
-    def answers(self, track_ids: Iterable[str]) -> tuple[pd.DataFrame, list[Refusal]] | None:
+    def answers(self, track_ids: Iterable[str]) -> "tuple[pd.DataFrame, list[Refusal]] | None":
         """What listeners said about these tracks, and every line of no use; None where nobody was asked."""
         ...
 
