@@ -1,0 +1,26 @@
+"""MLflow: what was tried, what is better, which version is champion. The one door to it for flows, service and command.
+
+`recording` logs the runs, `registry` moves the aliases and fetches models, `gate` compares.
+"""
+
+from earmark.adapters.gate import compare
+from earmark.adapters.recording import record
+from earmark.adapters.registry import (
+    ChampionInfo,
+    champion_version,
+    fetch_champion,
+    promote,
+    register_challenger,
+    rollback,
+)
+
+__all__ = [
+    "ChampionInfo",
+    "champion_version",
+    "compare",
+    "fetch_champion",
+    "promote",
+    "record",
+    "register_challenger",
+    "rollback",
+]

@@ -1,0 +1,99 @@
+"""The pictures of a run: confusion, scores by genre, learning curve. One look for all; drawn without a display."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INK, MUTED, GRID = "#1d2330", "#667085", "#e4e7ec"
+COLOURS = {"network": "#2456c7", "forest": "#18794e", "training": "#98a2b3", "validation": "#2456c7"}
+_STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 13,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 14,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": GRID,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "grid.color": GRID,
+    "figure.facecolor": "white",
+    "savefig.dpi": 140,
+}
+
+
+def confusion(actual: pd.Series, predicted: pd.Series, *, kind: str) -> "Figure":
+    """How often each genre is taken for which, as counts and as shares of the true genre."""
+    genres = sorted(set(actual) | set(predicted))
+    counts = pd.crosstab(actual, predicted).reindex(index=genres, columns=genres, fill_value=0).to_numpy()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = max(4.6, 0.62 * len(genres) + 2.2)
+    figure, axes = _figure(side, side * 0.92)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.15, aspect="equal")
+    for row, column in np.argwhere(counts > 0):
+        colour = "white" if shares[row, column] > 0.55 else INK
+        axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xticks(range(len(genres)), genres, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(genres)), genres)
+    axes.set_xlabel("heard as")
+    axes.set_ylabel("is")
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_title(f"Confusion of the {kind}, {len(actual)} test tracks")
+    return figure
+
+
+def by_genre(per_class: pd.DataFrame, *, kind: str) -> "Figure":
+    """F1 of each genre, the best on top, with the other model as a mark beside it."""
+    scores = per_class.pivot(index="genre", columns="model", values="f1")
+    support = per_class[per_class["model"] == kind].set_index("genre")["support"]
+    scores = scores.sort_values(kind)
+    figure, axes = _figure(6.8, 0.42 * len(scores) + 1.9)
+    places = np.arange(len(scores))
+    axes.barh(places, scores[kind], height=0.62, color=COLOURS[kind], label=kind, zorder=2)
+    for other in [name for name in scores.columns if name != kind]:
+        axes.plot(scores[other], places, "D", color="white", mec=INK, ms=6, label=other, zorder=3)
+    labels = [f"{genre} ({int(support[genre])})" for genre in scores.index]
+    axes.set_yticks(places, labels)
+    axes.tick_params(length=0)
+    axes.set_xlim(0, 1.0)
+    axes.set_xlabel("F1 on the test tracks (how many in brackets)")
+    axes.grid(axis="x", zorder=0)
+    axes.spines["bottom"].set_visible(False)
+    axes.set_title(f"F1 of the {kind} by genre")
+    figure.legend(frameon=False, ncols=2, loc="outside lower right")
+    return figure
+
+
+def learning_curve(curve: pd.DataFrame) -> "Figure":
+    """Loss and accuracy by epoch, training beside validation."""
+    figure, (loss, accuracy) = _figure(9.2, 3.9, columns=2)
+    for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
+        for part in ("training", "validation"):
+            axes.plot(curve["epoch"], curve[f"{part}_{name}"], color=COLOURS[part], lw=2, label=part)
+        axes.set_xlabel("epoch")
+        axes.grid(axis="y")
+        axes.set_title(name.capitalize())
+    best = curve["validation_accuracy"].idxmax()
+    accuracy.plot(curve.at[best, "epoch"], curve.at[best, "validation_accuracy"], "o", color=COLOURS["validation"])
+    loss.legend(frameon=False)
+    return figure
+
+
+def _figure(width: float, height: float, *, columns: int = 1) -> tuple["Figure", Any]:
+    """A figure and its axes; sizes in inches."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    # Figures of their own, without pyplot: nothing global is left behind, and threads do not meet.
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        return figure, figure.subplots(1, columns)

@@ -1,0 +1,245 @@
+"""The stage `record`: network and forest as two runs of one MLflow experiment, logged from files alone.
+
+Both runs have the same names for the same things, so that MLflow's own comparison view puts them side by side.
+"""
+
+import contextlib
+import hashlib
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from earmark.adapters.lineage import Lineage, lineage_of
+from earmark.adapters.tracking import ARTEFACTS, embedded, reaching, shown_uri
+from earmark.errors import RegistryError
+from earmark.files import read_json, write_json
+from earmark.params import Params, flatten
+from earmark.workspace import (
+    CATALOGUE,
+    DATA_DOCS,
+    FOREST,
+    LEARNING_CURVE,
+    METRICS,
+    NETWORK,
+    PARAMS,
+    PER_CLASS,
+    PREDICTIONS,
+    RUN,
+    SPLITS,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+KINDS = {"network": NETWORK, "forest": FOREST}
+
+
+def record(params: Params, root: Path) -> None:
+    """Log both models as MLflow runs, and write their reference to reports/run.json.
+
+    Recording the same files again finds the runs that are there and logs nothing. A run that an earlier, killed
+    recording left unfinished is marked as killed and logged anew.
+
+    Raises:
+        RegistryError: MLflow cannot be reached, or refuses.
+    """
+    lineage = lineage_of(params, root)
+    with reaching(root) as client, _quiet():
+        experiment = _experiment(client, params, root)
+        workspace = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
+        _mark_killed(client, experiment, workspace)
+        runs = {}
+        for kind, folder in KINDS.items():
+            run_id = _finished_run(client, experiment, kind, lineage.fingerprint)
+            if run_id is None:
+                tags = {**lineage.tags(), "workspace": workspace, "kind": kind}
+                run_id = _record_one(client, params, root, kind, folder, experiment, tags, lineage)
+            runs[kind] = {"run_id": run_id, "model_id": _model_id(client, run_id)}
+    write_json(
+        root / RUN,
+        {
+            **runs,
+            "experiment": params.registry.experiment,
+            "experiment_id": experiment,
+            "tracking_uri": shown_uri(root),
+            "fingerprint": lineage.fingerprint,
+        },
+    )
+
+
+def _experiment(client: "MlflowClient", params: Params, root: Path) -> str:
+    name = params.registry.experiment
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        # Without a server MLflow would put artefacts below the current folder, wherever that is.
+        location = (root / ARTEFACTS / name).resolve().as_uri() if embedded(root) else None
+        return str(client.create_experiment(name, artifact_location=location))
+    if found.lifecycle_stage != "active":
+        raise RegistryError(
+            f"MLflow's experiment {name!r} was deleted. `mlflow experiments restore -x {found.experiment_id}` brings "
+            "it back, or name another one under `registry` in params.yaml."
+        )
+    if embedded(root) and found.artifact_location.startswith("mlflow-artifacts:"):
+        raise RegistryError(
+            f"The artefacts of experiment {name!r} are kept by a tracking server, which is not asked here. Set "
+            "MLFLOW_TRACKING_URI to its address, or name another experiment under `registry` in params.yaml."
+        )
+    return str(found.experiment_id)
+
+
+def _mark_killed(client: "MlflowClient", experiment: str, workspace: str) -> None:
+    """Runs of this workspace that still count as running: their recording is dead, for one records at a time."""
+    where = f"attributes.status = 'RUNNING' and tags.workspace = '{workspace}'"
+    for run in client.search_runs([experiment], where):
+        client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _finished_run(client: "MlflowClient", experiment: str, kind: str, fingerprint: str) -> str | None:
+    where = f"attributes.status = 'FINISHED' and tags.kind = '{kind}' and tags.fingerprint = '{fingerprint}'"
+    runs = client.search_runs([experiment], where, max_results=1, order_by=["attributes.start_time ASC"])
+    return runs[0].info.run_id if runs else None
+
+
+def _model_id(client: "MlflowClient", run_id: str) -> str:
+    return str(client.get_run(run_id).outputs.model_outputs[0].model_id)
+
+
+def _record_one(
+    client: "MlflowClient",
+    params: Params,
+    root: Path,
+    kind: str,
+    folder: Path,
+    experiment: str,
+    tags: dict[str, str],
+    lineage: Lineage,
+) -> str:
+    import mlflow
+
+    from earmark.adapters.packing import log_model
+
+    about = {
+        "mlflow.note.content": _note(root, kind, lineage),
+        "mlflow.source.name": "earmark stage record",
+        "mlflow.source.type": "LOCAL",
+    }
+    if lineage.git_commit:
+        about["mlflow.source.git.commit"] = lineage.git_commit
+    name = f"{kind} {lineage.fingerprint[:7]}"
+    with mlflow.start_run(experiment_id=experiment, run_name=name, tags={**tags, **about}) as run:
+        run_id = str(run.info.run_id)
+        mlflow.log_params({"kind": kind, **flatten(params)})
+        _log_inputs(root, params.catalogue.collection, lineage)
+        _log_metrics(client, run_id, root, kind)
+        _log_pictures(root, kind)
+        for path in (PARAMS, METRICS, PER_CLASS):
+            mlflow.log_artifact(str(root / path))
+        if (root / DATA_DOCS).is_dir():
+            mlflow.log_artifacts(str(root / DATA_DOCS), "data_docs")
+        log_model(root / folder)
+    return run_id
+
+
+def _log_metrics(client: "MlflowClient", run_id: str, root: Path, kind: str) -> None:
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    scores = read_json(root / METRICS)
+    # The same names for both kinds; what holds for the test tracks says so.
+    values = {name if name.startswith("validation") else f"test_{name}": value for name, value in scores[kind].items()}
+    values |= {f"majority/{name}": value for name, value in scores["majority"].items()}
+    values |= {"test_tracks": scores["test_tracks"], "test_groups": scores["test_groups"]}
+    per_class = pd.read_csv(root / PER_CLASS)
+    for row in per_class[per_class["model"] == kind].itertuples():
+        values[f"f1/{_metric_name(str(row.genre))}"] = row.f1
+    metrics = [Metric(name, float(value), now, 0) for name, value in values.items()]
+    if kind == "network":
+        curve = pd.read_csv(root / LEARNING_CURVE)
+        for column in curve.columns.drop("epoch"):
+            steps = zip(curve["epoch"], curve[column], strict=True)
+            metrics += [Metric(f"epoch/{column}", float(value), now, int(epoch)) for epoch, value in steps]
+    for start in range(0, len(metrics), 1000):  # as many as MLflow takes at once
+        client.log_batch(run_id, metrics=metrics[start : start + 1000])
+
+
+def _metric_name(genre: str) -> str:
+    """``genre`` without the characters that MLflow refuses in a name, or takes for a folder."""
+    return "".join(letter if letter.isalnum() or letter in "_- ." else "_" for letter in genre)
+
+
+def _log_inputs(root: Path, collection: str, lineage: Lineage) -> None:
+    import mlflow
+
+    columns = ["track_id", "content_hash", "duration_s", "source"]
+    tracks = pd.read_parquet(root / SPLITS).merge(pd.read_parquet(root / CATALOGUE, columns=columns), on="track_id")
+    for split, context in (("train", "training"), ("validation", "validation"), ("test", "test")):
+        with warnings.catch_warnings():
+            # A path "can be interpreted in multiple ways", all of them alike.
+            warnings.filterwarnings("ignore", message="The specified dataset source")
+            dataset = mlflow.data.from_pandas(
+                tracks[tracks["split"] == split].drop(columns="split").reset_index(drop=True),
+                source=CATALOGUE.as_posix(),
+                targets="genre",
+                name=f"{collection} {context}",
+                digest=lineage.catalogue_md5,
+            )
+        hashes = {"dvc.catalogue_md5": lineage.catalogue_md5, "dvc.splits_md5": lineage.splits_md5}
+        mlflow.log_input(dataset, context=context, tags=hashes)
+
+
+def _log_pictures(root: Path, kind: str) -> None:
+    import mlflow
+
+    from earmark.adapters import plots
+
+    answers = pd.read_parquet(root / PREDICTIONS, columns=["model", "split", "genre", "predicted"])
+    tested = answers[(answers["model"] == kind) & (answers["split"] == "test")]
+    figures = {
+        "confusion": plots.confusion(tested["genre"], tested["predicted"], kind=kind),
+        "f1_by_genre": plots.by_genre(pd.read_csv(root / PER_CLASS), kind=kind),
+    }
+    if kind == "network":
+        figures["learning_curve"] = plots.learning_curve(pd.read_csv(root / LEARNING_CURVE))
+    with tempfile.TemporaryDirectory(prefix="earmark-plots-") as folder:
+        for name, figure in figures.items():
+            figure.savefig(Path(folder) / f"{name}.png", dpi=140)
+        mlflow.log_artifacts(folder, "plots")
+
+
+def _note(root: Path, kind: str, lineage: Lineage) -> str:
+    """The run's description, as MLflow's page shows it (Markdown)."""
+    scores: dict[str, Any] = read_json(root / METRICS)
+    rows = "\n".join(
+        f"| {name} | {_interval(scores[name], 'accuracy')} | {_interval(scores[name], 'f1_macro')} |"
+        for name in ("network", "forest", "majority")
+    )
+    return (
+        f"The {kind}, beside what it has to beat, on the same {scores['test_tracks']} test tracks of "
+        f"{scores['test_groups']} groups:\n\n| model | accuracy | macro F1 |\n|---|---|---|\n{rows}\n\n"
+        f"Collection `{lineage.collection}`, catalogue `{lineage.catalogue_md5[:8]}`, result "
+        f"`{lineage.fingerprint[:7]}`. Pictures and Data Docs are among the artefacts."
+    )
+
+
+def _interval(scores: dict[str, float], name: str) -> str:
+    return f"{scores[name]:.3f} [{scores[f'{name}_low']:.3f}, {scores[f'{name}_high']:.3f}]"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without MLflow's hints about things that are as they should be."""
+    chatty = [logging.getLogger(name) for name in ("mlflow.models", "mlflow.pyfunc", "mlflow.types", "mlflow.utils")]
+    levels = [logger.level for logger in chatty]
+    for logger in chatty:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(chatty, levels, strict=True):
+            logger.setLevel(level)

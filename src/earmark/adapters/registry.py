@@ -1,0 +1,318 @@
+"""The registry: versions of one model, and the aliases that say what each is for.
+
+`champion` is in service, `previous` was before it, `challenger` stands for promotion, `baseline` is the other kind of
+the same pipeline run. Aliases move; versions never change.
+"""
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from earmark.adapters.recording import record
+from earmark.adapters.tracking import ARTEFACTS, DATABASE, embedded, reaching, tracking_uri
+from earmark.errors import RegistryError
+from earmark.files import read_json, write_json
+from earmark.model.promotion import Verdict
+from earmark.params import Params
+from earmark.workspace import CHAMPION, METRICS, RUN
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+# Where a tag of the run is carried over to the version, so that the way back is seen without a further look.
+_LINEAGE = (
+    "kind",
+    "fingerprint",
+    "git.commit",
+    "git.dirty",
+    "data.collection",
+    "data.collection_md5",
+    "data.catalogue_md5",
+    "data.splits_md5",
+)
+
+
+@dataclass(frozen=True)
+class ChampionInfo:
+    """A version that was fetched: its predictor lies in ``folder``."""
+
+    version: str
+    run_id: str | None
+    folder: Path
+
+
+def register_challenger(params: Params, root: Path) -> str:
+    """Register the recorded runs: the better kind by validation accuracy as `challenger`, the other as `baseline`.
+
+    Test tracks have no say in the choice, so that the comparison on them stays honest. Runs that are registered keep
+    their version.
+
+    Returns:
+        The challenger's version.
+
+    Raises:
+        RegistryError: Nothing was recorded, or MLflow cannot be reached.
+    """
+    if not (root / METRICS).is_file():
+        raise RegistryError(f"There is no {METRICS} to register a model by. `dvc repro` trains, evaluates and records.")
+    scores = read_json(root / METRICS)
+    runs = _recorded(params, root)
+    best = max(("network", "forest"), key=lambda kind: scores[kind]["validation_accuracy"])  # the first of equals
+    with reaching(root) as client:
+        _ensure_model(client, params.registry.model)
+        version = ""
+        for kind in sorted(runs, key=lambda kind: kind == best):  # the challenger last: the highest number
+            version = _version_of(client, params.registry.model, runs[kind], scores[kind])
+            client.set_registered_model_alias(
+                params.registry.model, "challenger" if kind == best else "baseline", version
+            )
+    return version
+
+
+def promote(params: Params, root: Path, version: str, verdict: Verdict) -> None:
+    """Make ``version`` the champion, keep the old one as `previous`, and export the new one to models/champion.
+
+    It is fetched before an alias moves, so that a version that cannot be had is never promoted.
+
+    Raises:
+        RegistryError: There is no such version, or MLflow cannot be reached.
+    """
+    name = params.registry.model
+    with tempfile.TemporaryDirectory(prefix="earmark-promotion-") as folder, reaching(root) as client:
+        info = _fetch(client, name, version, root, Path(folder))
+        old = _aliased(client, name, "champion")
+        if old is not None and str(old.version) != version:
+            client.set_registered_model_alias(name, "previous", str(old.version))
+        client.set_registered_model_alias(name, "champion", version)
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        client.set_model_version_tag(name, version, "promoted.at", at)
+        client.set_model_version_tag(name, version, "promoted.because", verdict.reason)
+        _export(client, name, info, root)
+
+
+def rollback(params: Params, root: Path) -> str:
+    """Put the previous champion back; the one that was in service becomes `previous`.
+
+    Returns:
+        The version that is champion now.
+
+    Raises:
+        RegistryError: There is no previous champion, or MLflow cannot be reached.
+    """
+    name = params.registry.model
+    with tempfile.TemporaryDirectory(prefix="earmark-rollback-") as folder, reaching(root) as client:
+        champion, previous = _aliased(client, name, "champion"), _aliased(client, name, "previous")
+        if champion is None or previous is None or champion.version == previous.version:
+            raise RegistryError(
+                f"There is no earlier champion of {name!r} to go back to: only a second promotion leaves one. "
+                "`earmark demo`, or the flow `training`, promotes when a new model is better."
+            )
+        info = _fetch(client, name, str(previous.version), root, Path(folder))
+        client.set_registered_model_alias(name, "previous", str(champion.version))
+        client.set_registered_model_alias(name, "champion", str(previous.version))
+        _export(client, name, info, root)
+    return info.version
+
+
+def champion_version(params: Params, root: Path) -> str | None:
+    """The champion's version, or None where there is none. One question to the registry, fit to be asked often.
+
+    Raises:
+        RegistryError: MLflow cannot be reached.
+    """
+    if embedded(root) and not (root / DATABASE).is_file():
+        return None  # asking would make one
+    with reaching(root) as client:
+        champion = _aliased(client, params.registry.model, "champion")
+    return None if champion is None else str(champion.version)
+
+
+def fetch_champion(params: Params, root: Path, into: Path) -> ChampionInfo:
+    """Copy the champion's predictor into the folder ``into``.
+
+    Raises:
+        RegistryError: There is no champion, its artefacts are gone, or MLflow cannot be reached.
+    """
+    return fetch(params, root, "champion", into)
+
+
+def fetch(params: Params, root: Path, alias: str, into: Path) -> ChampionInfo:
+    """Copy the predictor of the version that bears ``alias`` into the folder ``into``.
+
+    Raises:
+        RegistryError: No version bears it, its artefacts are gone, or MLflow cannot be reached.
+    """
+    with reaching(root) as client:
+        found = _aliased(client, params.registry.model, alias)
+        if found is None:
+            raise RegistryError(
+                f"No version of {params.registry.model!r} is the {alias}. `earmark demo`, or the flow `training`, "
+                "registers a model and promotes it when it is better."
+            )
+        return _fetch(client, params.registry.model, str(found.version), root, into)
+
+
+def alias_version(params: Params, root: Path, alias: str) -> str | None:
+    """The version that bears ``alias``, or None.
+
+    Raises:
+        RegistryError: MLflow cannot be reached.
+    """
+    with reaching(root) as client:
+        found = _aliased(client, params.registry.model, alias)
+    return None if found is None else str(found.version)
+
+
+def note_verdict(params: Params, root: Path, verdict: Verdict) -> None:
+    """Write the gate's verdict where people look for it: on the challenger's version and on its run.
+
+    Raises:
+        RegistryError: MLflow cannot be reached.
+    """
+    tags = {
+        "verdict": "promote" if verdict.promote else "keep",
+        "verdict.reason": verdict.reason,
+        "verdict.compared_with": f"version {verdict.champion}" if verdict.champion else verdict.opponent,
+    }
+    if verdict.difference:
+        tags["verdict.difference"] = (
+            f"{verdict.difference.value:+.4f} [{verdict.difference.low:+.4f}, {verdict.difference.high:+.4f}]"
+        )
+    with reaching(root) as client:
+        run_id = client.get_model_version(params.registry.model, verdict.challenger).run_id
+        for tag, value in tags.items():
+            client.set_model_version_tag(params.registry.model, verdict.challenger, tag, value)
+            if run_id:
+                client.set_tag(run_id, tag, value)
+
+
+def _recorded(params: Params, root: Path) -> dict[str, dict[str, str]]:
+    """Run and model of each kind. Where this MLflow does not know them (a clone, another server) they are recorded."""
+    if not (root / RUN).is_file() or not _known(root):
+        record(params, root)
+    told = read_json(root / RUN)
+    return {kind: told[kind] for kind in ("network", "forest")}
+
+
+def _known(root: Path) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    told = read_json(root / RUN)
+    with reaching(root) as client:
+        try:
+            runs = [client.get_run(told[kind]["run_id"]) for kind in ("network", "forest")]
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
+    return all(run.info.lifecycle_stage == "active" and run.info.status == "FINISHED" for run in runs)
+
+
+def _ensure_model(client: "MlflowClient", name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(
+            name, description="Says what a piece of music is. The alias `champion` is in service."
+        )
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _version_of(client: "MlflowClient", name: str, recorded: dict[str, str], scores: dict[str, float]) -> str:
+    """The version of a recorded run; registered now where it is not yet."""
+    run_id = recorded["run_id"]
+    known = [
+        found
+        for found in client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+        if found.status == "READY"
+    ]
+    if known:
+        return str(min(known, key=lambda found: int(found.version)).version)
+    run = client.get_run(run_id)
+    tags = {tag: run.data.tags[tag] for tag in _LINEAGE if tag in run.data.tags}
+    tags |= {name: f"{scores[name]:.4f}" for name in ("validation_accuracy", "accuracy", "f1_macro")}
+    made = client.create_model_version(
+        name,
+        source=f"models:/{recorded['model_id']}",
+        run_id=run_id,
+        model_id=recorded["model_id"],
+        tags=tags,
+        description=f"The {run.data.tags['kind']} of run {run.info.run_name}: accuracy {scores['accuracy']:.3f} "
+        f"[{scores['accuracy_low']:.3f}, {scores['accuracy_high']:.3f}] on the test tracks of its time.",
+    )
+    return str(made.version)
+
+
+def _aliased(client: "MlflowClient", name: str, alias: str) -> "ModelVersion | None":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        # No such alias, and no such model.
+        if error.error_code in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
+            return None
+        raise
+
+
+def _fetch(client: "MlflowClient", name: str, version: str, root: Path, into: Path) -> ChampionInfo:
+    import mlflow
+
+    found = client.get_model_version(name, version)
+    uri = _present_location(client.get_model_version_download_uri(name, version), root)
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{into.name}.") as staging:
+        mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=staging, tracking_uri=tracking_uri(root))
+        about = sorted(Path(staging).rglob("predictor.json"))
+        if len(about) != 1:
+            raise RegistryError(
+                f"Version {version} of {name!r} holds no predictor at {uri}. Its artefacts were removed, or it was "
+                "registered by another program. Promote another version."
+            )
+        shutil.copytree(about[0].parent, into, dirs_exist_ok=True)
+    return ChampionInfo(version=version, run_id=found.run_id or None, folder=into)
+
+
+def _present_location(uri: str, root: Path) -> str:
+    """``uri``, or where it lies now: MLflow's database holds absolute paths, and projects are moved."""
+    marker = f"/{ARTEFACTS}/"
+    if not embedded(root) or marker not in uri:
+        return uri
+    moved = root / ARTEFACTS / uri.rpartition(marker)[2]
+    return moved.resolve().as_uri() if moved.is_dir() else uri
+
+
+def _export(client: "MlflowClient", name: str, info: ChampionInfo, root: Path) -> None:
+    """Put the fetched predictor into models/champion, with a note of where it comes from."""
+    tags: dict[str, Any] = client.get_model_version(name, info.version).tags
+    write_json(
+        info.folder / "champion.json",
+        {
+            "model": name,
+            "version": info.version,
+            "run_id": info.run_id,
+            "kind": tags.get("kind"),
+            "git_commit": tags.get("git.commit"),
+            "data_hash": tags.get("data.catalogue_md5"),
+        },
+    )
+    _replace_folder(root / CHAMPION, info.folder)
+
+
+def _replace_folder(target: Path, source: Path) -> None:
+    """Copy ``source`` beside ``target``, then let it take its place; killed in between, the old one is found again."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new, old = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.copytree(source, new)
+    if target.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        target.rename(old)
+    new.rename(target)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,87 @@
+"""Where MLflow is, and how to speak with it: quietly, impatiently, and with errors that name the remedy."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from earmark.errors import RegistryError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DATABASE = Path("mlflow.db")
+ARTEFACTS = Path("mlruns")
+
+# MLflow would try for minutes to reach a server that is down, report on its users, and talk on standard output.
+_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+_CHATTY = ("mlflow.store.db.utils", "mlflow.tracking.fluent", "mlflow.models.model", "alembic")
+
+
+def tracking_uri(root: Path) -> str:
+    """Address of MLflow: MLFLOW_TRACKING_URI, else the database in ``root`` (as `mlflow ui` there)."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(root / DATABASE).resolve()}"
+
+
+def embedded(root: Path) -> bool:
+    """Whether MLflow is the database in ``root``, without a server."""
+    return tracking_uri(root).startswith("sqlite:")
+
+
+def shown_uri(root: Path) -> str:
+    """The address as it may be written into a file: without a path of this machine, user name or password."""
+    if embedded(root):
+        return f"sqlite:///{DATABASE}"
+    scheme, _, rest = tracking_uri(root).partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+@contextmanager
+def reaching(root: Path) -> Iterator["MlflowClient"]:
+    """A client of the tracking server and the registry; what goes wrong in the block becomes a `RegistryError`.
+
+    Raises:
+        RegistryError: The server cannot be reached, or refuses.
+    """
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    import mlflow
+    import requests
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    uri = tracking_uri(root)
+    # What MLflow logs or loads by address alone (models:/…) goes by these.
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    try:
+        yield MlflowClient(tracking_uri=uri, registry_uri=uri)
+    except (MlflowException, requests.RequestException, SQLAlchemyError) as error:
+        raise RegistryError(_explanation(root, error)) from error
+
+
+def _explanation(root: Path, error: Exception) -> str:
+    said = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+    if embedded(root):
+        return (
+            f"MLflow's database {DATABASE} in {root} cannot be used: {said}. If another version of MLflow wrote it, "
+            f"`mlflow db upgrade {shown_uri(root)}` brings it up to date; if it is damaged, move it aside."
+        )
+    return (
+        f"MLflow at {shown_uri(root)} (from MLFLOW_TRACKING_URI) does not answer as it should: {said}. Is the server "
+        "running, and does its --allowed-hosts name this host? Unset MLFLOW_TRACKING_URI to use the database in the "
+        "project instead."
+    )

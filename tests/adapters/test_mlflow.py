@@ -1,0 +1,501 @@
+"""MLflow, for real: a small project is recorded, registered, compared, promoted and rolled back.
+
+With the database in the project, and once the whole way with a server.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import wave
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import mlflow as client_library
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from mlflow import MlflowClient
+from sklearn.ensemble import RandomForestClassifier
+
+from earmark.adapters import mlflow
+from earmark.audio.decode import decode
+from earmark.audio.descriptors import describe
+from earmark.catalogue.track import Track, write_tracks
+from earmark.errors import RegistryError
+from earmark.files import read_json, write_json
+from earmark.model.network import GenreNetwork
+from earmark.model.predictor import ForestPredictor, NetworkPredictor, load_predictor
+from earmark.model.promotion import Verdict
+from earmark.params import Params, flatten, load_params
+from earmark.workspace import CHAMPION
+
+PROJECT = Path(__file__).parents[2]
+RATE = 16000
+GENRES = ("high", "low")
+PITCHES = {"high": 2000.0, "low": 200.0}
+PARTS = {"train": 12, "validation": 6, "test": 24}
+YES = Verdict(promote=True, reason="because", challenger="?")
+
+
+@pytest.fixture(scope="session")
+def params() -> Params:
+    params = load_params(PROJECT / "params.yaml")
+    return replace(
+        params,
+        catalogue=replace(params.catalogue, collection="tones"),
+        network=replace(params.network, channels=4, blocks=2, excerpts=2),
+        evaluation=replace(params.evaluation, resamples=300),
+    )
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
+    """A project as `evaluate` leaves it: high and low tones, a forest that tells them apart, a network that guesses."""
+    root = tmp_path_factory.mktemp("template")
+    shutil.copy(PROJECT / "params.yaml", root)
+    tracks, splits = [], []
+    for split, count in PARTS.items():
+        for number in range(count):
+            genre = GENRES[number % 2]
+            track = _tone(root, f"{split}{number:02}", genre, PITCHES[genre] * (1 + len(tracks) / 200))
+            tracks.append(track)
+            splits.append({"track_id": track.track_id, "split": split, "group": track.group, "genre": genre})
+    write_tracks(tracks, root / "data/catalogue.parquet")
+    pd.DataFrame(splits).to_parquet(root / "data/splits.parquet")
+
+    known = [track for track in tracks if track.track_id.startswith("train")]
+    common: dict[str, Any] = {
+        "labels": GENRES,
+        "frontend": params.frontend,
+        "trained_on": frozenset(track.content_hash for track in known),
+        "data_hash": "d" * 64,
+    }
+    descriptors = np.stack(
+        [describe(decode(root / t.path, sample_rate_hz=RATE, mono=True).waveform[0], RATE) for t in known]
+    )
+    answers = [GENRES.index(track.genre or "") for track in known]
+    forest = RandomForestClassifier(20, random_state=1).fit(descriptors, answers)
+    ForestPredictor(**common, forest=forest).save(root / "models/forest")
+    torch.manual_seed(1)
+    network = GenreNetwork(params.network, mels=params.frontend.mels, classes=2).eval()
+    NetworkPredictor(**common, network=network, size=params.network).save(root / "models/network")
+    _reports(root, tracks)
+    return root
+
+
+def _tone(root: Path, name: str, genre: str, pitch_hz: float) -> Track:
+    path = root / f"data/collections/tones/audio/{name}.wav"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = 0.5 * np.sin(2 * np.pi * pitch_hz * np.arange(int(1.1 * RATE)) / RATE)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, RATE, 0, "NONE", ""))
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    group = f"artist of {name}"
+    relative = path.relative_to(root).as_posix()
+    return Track(f"{name}.wav", relative, content, 1.1, RATE, 1, "pcm_s16le", "folder", group, genre=genre)
+
+
+def _reports(root: Path, tracks: list[Track]) -> None:
+    """As `train` and `evaluate` write them: the forest right everywhere, the network in half of the cases."""
+    reports = root / "reports"
+    reports.mkdir()
+    rows = []
+    for model in ("network", "forest"):
+        for track in tracks:
+            split = track.track_id[:-6]
+            if split == "train":
+                continue
+            predicted = track.genre if model == "forest" else "high"
+            rows.append({"track_id": track.track_id, "split": split, "group": track.group, "genre": track.genre})
+            rows[-1] |= {"model": model, "predicted": predicted, "p_high": 0.6, "p_low": 0.4}
+    pd.DataFrame(rows).to_parquet(reports / "predictions.parquet")
+
+    def scores(value: float) -> dict[str, float]:
+        names = ("accuracy", "f1_macro")
+        return {f"{name}{end}": value + d for name in names for end, d in (("", 0.0), ("_low", -0.1), ("_high", 0.1))}
+
+    metrics: dict[str, Any] = {
+        "network": {**scores(0.5), "validation_accuracy": 0.5},
+        "forest": {**scores(0.9), "validation_accuracy": 0.9},
+        "majority": scores(0.4),
+        "difference": {"accuracy": -0.4, "low": -0.5, "high": -0.3},
+        "test_tracks": PARTS["test"],
+        "test_groups": PARTS["test"],
+    }
+    write_json(reports / "metrics.json", metrics)
+    curve = {"epoch": [1, 2, 3], "training_loss": [0.7, 0.6, 0.5], "training_accuracy": [0.5, 0.6, 0.7]}
+    curve |= {"validation_loss": [0.7, 0.65, 0.6], "validation_accuracy": [0.4, 0.5, 0.5], "learning_rate": [1e-3] * 3}
+    pd.DataFrame(curve).to_csv(reports / "learning_curve.csv", index=False)
+    per_class = [(model, genre, 0.5, 0.5, 0.5, 12) for model in ("network", "forest") for genre in GENRES]
+    columns = ["model", "genre", "precision", "recall", "f1", "support"]
+    pd.DataFrame(per_class, columns=columns).to_csv(reports / "per_class.csv", index=False)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real tracking server that keeps the artefacts itself; its address."""
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "kept")]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **quiet}, cwd=folder)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 180
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/health", timeout=2)
+                break
+            except OSError:
+                assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
+                time.sleep(0.3)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def recorded(template: Path, tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
+    """The project with both models recorded. Copies of it find their artefacts here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        root = Path(shutil.copytree(template, tmp_path_factory.mktemp("recorded") / "project"))
+        mlflow.record(params, root)
+    return root
+
+
+@pytest.fixture
+def root(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the recorded project, with MLflow's database in it."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return Path(shutil.copytree(recorded, tmp_path / "project"))
+
+
+def asking(root: Path) -> MlflowClient:
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root}/mlflow.db"
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def runs(root: Path, params: Params) -> list[Any]:
+    experiment = asking(root).get_experiment_by_name(params.registry.experiment)
+    return list(asking(root).search_runs([experiment.experiment_id])) if experiment else []
+
+
+def change_result(root: Path) -> None:
+    """As if trained again with another result: other metrics, so another fingerprint."""
+    metrics = read_json(root / "reports/metrics.json")
+    metrics["forest"]["accuracy"] += 0.01
+    write_json(root / "reports/metrics.json", metrics)
+
+
+def swap_better(root: Path) -> None:
+    """As if the network were better on the validation tracks."""
+    metrics = read_json(root / "reports/metrics.json")
+    metrics["network"]["validation_accuracy"] = 0.99
+    write_json(root / "reports/metrics.json", metrics)
+
+
+class TestRecord:
+    def test_both_models_are_runs_with_the_same_names_for_the_same_things(self, root: Path, params: Params) -> None:
+        by_kind = {run.data.tags["kind"]: run for run in runs(root, params)}
+        assert set(by_kind) == {"network", "forest"}
+        assert {run.info.status for run in by_kind.values()} == {"FINISHED"}
+        network, forest = by_kind["network"].data, by_kind["forest"].data
+        assert (network.metrics["test_accuracy"], forest.metrics["test_accuracy"]) == (0.5, 0.9)
+        assert {name for name in network.metrics if not name.startswith("epoch/")} == set(forest.metrics)
+        assert forest.params == {name: str(value) for name, value in ({"kind": "forest"} | flatten(params)).items()}
+
+    def test_a_run_says_where_it_comes_from(self, root: Path, params: Params) -> None:
+        run = runs(root, params)[0]
+        catalogue = hashlib.md5((root / "data/catalogue.parquet").read_bytes()).hexdigest()
+        assert run.data.tags["data.catalogue_md5"] == catalogue
+        assert run.data.tags["data.collection"] == "tones"
+        inputs = run.inputs.dataset_inputs
+        contexts = {tag.value for one in inputs for tag in one.tags if tag.key == "mlflow.data.context"}
+        assert contexts == {"training", "validation", "test"}
+        assert {one.dataset.digest for one in inputs} == {catalogue}
+        assert {json.loads(one.dataset.profile)["num_rows"] for one in inputs} == set(PARTS.values())
+
+    def test_the_learning_curve_has_a_step_for_each_epoch(self, root: Path, params: Params) -> None:
+        run_id = read_json(root / "reports/run.json")["network"]["run_id"]
+        history = asking(root).get_metric_history(run_id, "epoch/training_loss")
+        assert [(point.step, point.value) for point in history] == [(1, 0.7), (2, 0.6), (3, 0.5)]
+
+    def test_pictures_and_reports_are_kept(self, root: Path, params: Params) -> None:
+        run_id = read_json(root / "reports/run.json")["network"]["run_id"]
+        client = asking(root)
+        assert {one.path for one in client.list_artifacts(run_id)} >= {"metrics.json", "params.yaml", "per_class.csv"}
+        plots = {one.path for one in client.list_artifacts(run_id, "plots")}
+        assert plots == {f"plots/{name}.png" for name in ("confusion", "f1_by_genre", "learning_curve")}
+
+    def test_recording_the_same_files_again_logs_nothing(self, root: Path, params: Params) -> None:
+        first = read_json(root / "reports/run.json")
+        mlflow.record(params, root)
+        assert read_json(root / "reports/run.json") == first
+        assert len(runs(root, params)) == 2
+
+    def test_another_result_makes_other_runs(self, root: Path, params: Params) -> None:
+        change_result(root)
+        mlflow.record(params, root)
+        assert len(runs(root, params)) == 4
+
+    def test_a_run_that_was_killed_in_the_middle_is_marked_and_logged_anew(self, root: Path, params: Params) -> None:
+        run_id = read_json(root / "reports/run.json")["forest"]["run_id"]
+        here = hashlib.sha256(str(root).encode()).hexdigest()[:12]
+        asking(root).set_tag(run_id, "workspace", here)  # the project was copied for this test
+        asking(root).update_run(run_id, status="RUNNING")  # what a kill -9 leaves behind
+        mlflow.record(params, root)
+        assert asking(root).get_run(run_id).info.status == "KILLED"
+        assert read_json(root / "reports/run.json")["forest"]["run_id"] != run_id
+        assert len(runs(root, params)) == 3
+
+    def test_the_reference_names_no_path_of_this_machine(self, root: Path, recorded: Path) -> None:
+        assert str(recorded) not in (root / "reports/run.json").read_text()
+
+    def test_mlflow_itself_can_load_the_model_and_ask_it(self, root: Path, params: Params) -> None:
+        version = mlflow.register_challenger(params, root)
+        model = client_library.pyfunc.load_model(f"models:/{params.registry.model}/{version}")
+        waveform = decode(root / "data/collections/tones/audio/test00.wav").waveform
+        answer = model.predict(waveform.numpy())
+        assert list(answer.columns) == list(GENRES)
+        truth = load_predictor(root / "models/forest").probabilities([waveform[0]])
+        np.testing.assert_allclose(answer.to_numpy(), truth)
+        assert model.input_example.shape == (1, RATE)
+
+
+class TestRegister:
+    def test_the_better_on_the_validation_tracks_is_the_challenger(self, root: Path, params: Params) -> None:
+        version = mlflow.register_challenger(params, root)
+        client = asking(root)
+        found = client.get_model_version_by_alias(params.registry.model, "challenger")
+        assert (str(found.version), found.tags["kind"]) == (version, "forest")
+        assert client.get_model_version_by_alias(params.registry.model, "baseline").tags["kind"] == "network"
+
+    def test_equals_go_to_the_network(self, root: Path, params: Params) -> None:
+        metrics = read_json(root / "reports/metrics.json")
+        metrics["network"]["validation_accuracy"] = metrics["forest"]["validation_accuracy"]
+        write_json(root / "reports/metrics.json", metrics)
+        version = mlflow.register_challenger(params, root)
+        assert asking(root).get_model_version(params.registry.model, version).tags["kind"] == "network"
+
+    def test_registering_the_same_runs_again_gives_the_same_version(self, root: Path, params: Params) -> None:
+        first = mlflow.register_challenger(params, root)
+        assert mlflow.register_challenger(params, root) == first
+        assert len(asking(root).search_model_versions(f"name = '{params.registry.model}'")) == 2
+
+    def test_runs_that_this_mlflow_does_not_know_are_recorded_first(self, root: Path, params: Params) -> None:
+        write_json(
+            root / "reports/run.json", {kind: {"run_id": "0" * 32, "model_id": "m"} for kind in ("network", "forest")}
+        )
+        version = mlflow.register_challenger(params, root)
+        found = asking(root).get_model_version(params.registry.model, version)
+        assert found.run_id == read_json(root / "reports/run.json")["forest"]["run_id"]
+
+    def test_nothing_trained_is_said_with_the_remedy(self, tmp_path: Path, params: Params) -> None:
+        with pytest.raises(RegistryError, match="dvc repro"):
+            mlflow.register_challenger(params, tmp_path)
+
+
+class TestCompare:
+    def test_the_first_model_has_to_beat_the_majority_class(self, root: Path, params: Params) -> None:
+        version = mlflow.register_challenger(params, root)
+        verdict = mlflow.compare(params, root)
+        assert verdict.promote
+        assert (verdict.challenger, verdict.champion, verdict.opponent) == (version, None, "majority class")
+        assert verdict.accuracy == 1.0 and verdict.opponent_accuracy == 0.5
+        assert (verdict.tracks, verdict.groups, verdict.left_out) == (24, 24, 0)
+
+    def test_a_first_model_that_guesses_stays_outside(self, root: Path, params: Params) -> None:
+        swap_better(root)
+        mlflow.register_challenger(params, root)
+        verdict = mlflow.compare(params, root)
+        assert not verdict.promote
+        assert "is not shown to be better than the majority class" in verdict.reason
+
+    def test_a_better_challenger_passes_and_the_verdict_is_noted(self, root: Path, params: Params) -> None:
+        worse = promoted_network(root, params)
+        version = mlflow.register_challenger(params, root)
+        verdict = mlflow.compare(params, root)
+        assert verdict.promote and verdict.champion == worse and verdict.difference is not None
+        assert verdict.difference.value == pytest.approx(0.5, abs=0.26) and verdict.difference.low > 0
+        client = asking(root)
+        found = client.get_model_version(params.registry.model, version)
+        assert found.tags["verdict"] == "promote" and found.tags["verdict.reason"] == verdict.reason
+        assert client.get_run(found.run_id).data.tags["verdict"] == "promote"
+
+    def test_tracks_that_the_champion_was_trained_on_are_left_out(self, root: Path, params: Params) -> None:
+        promoted_network(root, params)
+        mlflow.register_challenger(params, root)
+        splits = pd.read_parquet(root / "data/splits.parquet")
+        splits.loc[splits["track_id"].isin([f"train{number:02}.wav" for number in range(10)]), "split"] = "test"
+        splits.to_parquet(root / "data/splits.parquet")
+        verdict = mlflow.compare(params, root)
+        assert (verdict.tracks, verdict.left_out) == (24, 10)
+        assert "10 test tracks were left out" in verdict.reason
+
+    def test_a_genre_that_the_champion_does_not_know_counts_as_wrong_and_is_named(
+        self, root: Path, params: Params
+    ) -> None:
+        promoted_network(root, params)
+        mlflow.register_challenger(params, root)
+        splits = pd.read_parquet(root / "data/splits.parquet")
+        splits.loc[splits["split"] == "test", "genre"] = "whistling"
+        splits.to_parquet(root / "data/splits.parquet")
+        verdict = mlflow.compare(params, root)
+        assert verdict.unanswerable == ("whistling",) and verdict.opponent_accuracy == 0.0
+        assert "does not know whistling" in verdict.reason
+
+    def test_the_champion_compared_with_itself_is_not_promoted(self, root: Path, params: Params) -> None:
+        version = mlflow.register_challenger(params, root)
+        mlflow.promote(params, root, version, YES)
+        verdict = mlflow.compare(params, root)
+        assert not verdict.promote and "is the champion already" in verdict.reason
+
+    def test_without_a_challenger_the_remedy_is_named(self, root: Path, params: Params) -> None:
+        with pytest.raises(RegistryError, match="challenger"):
+            mlflow.compare(params, root)
+
+
+def promoted_network(root: Path, params: Params) -> str:
+    """Make the guessing network the champion, then set the project back to where the forest is better."""
+    before = (root / "reports/metrics.json").read_bytes()
+    swap_better(root)
+    version = mlflow.register_challenger(params, root)
+    mlflow.promote(params, root, version, YES)
+    (root / "reports/metrics.json").write_bytes(before)
+    return version
+
+
+class TestPromoteAndRollback:
+    def test_the_old_champion_becomes_previous_and_the_new_one_is_exported(self, root: Path, params: Params) -> None:
+        old = promoted_network(root, params)
+        new = mlflow.register_challenger(params, root)
+        mlflow.promote(params, root, new, YES)
+        client = asking(root)
+        assert mlflow.champion_version(params, root) == new
+        assert str(client.get_model_version_by_alias(params.registry.model, "previous").version) == old
+        assert load_predictor(root / CHAMPION).kind == "forest"
+        note = read_json(root / CHAMPION / "champion.json")
+        assert note["version"] == new and note["run_id"] == client.get_model_version(params.registry.model, new).run_id
+        assert sorted(path.name for path in (root / CHAMPION).parent.iterdir()) == ["champion", "forest", "network"]
+
+    def test_promoting_the_champion_again_keeps_previous(self, root: Path, params: Params) -> None:
+        old = promoted_network(root, params)
+        new = mlflow.register_challenger(params, root)
+        for _ in range(2):
+            mlflow.promote(params, root, new, YES)
+        assert str(asking(root).get_model_version_by_alias(params.registry.model, "previous").version) == old
+
+    def test_rollback_puts_the_previous_one_back_and_forth(self, root: Path, params: Params) -> None:
+        old = promoted_network(root, params)
+        new = mlflow.register_challenger(params, root)
+        mlflow.promote(params, root, new, YES)
+        assert mlflow.rollback(params, root) == old == mlflow.champion_version(params, root)
+        assert load_predictor(root / CHAMPION).kind == "network"
+        assert mlflow.rollback(params, root) == new == mlflow.champion_version(params, root)
+
+    def test_without_a_previous_champion_there_is_no_way_back(self, root: Path, params: Params) -> None:
+        mlflow.promote(params, root, mlflow.register_challenger(params, root), YES)
+        with pytest.raises(RegistryError, match="no earlier champion"):
+            mlflow.rollback(params, root)
+
+    def test_a_version_that_cannot_be_had_is_not_promoted(self, root: Path, params: Params) -> None:
+        version = mlflow.register_challenger(params, root)
+        mlflow.promote(params, root, version, YES)
+        with pytest.raises(RegistryError):
+            mlflow.promote(params, root, "99", YES)
+        assert mlflow.champion_version(params, root) == version
+
+
+class TestFetch:
+    def test_the_fetched_champion_answers_as_the_trained_model_did(
+        self, root: Path, params: Params, tmp_path: Path
+    ) -> None:
+        version = mlflow.register_challenger(params, root)
+        mlflow.promote(params, root, version, YES)
+        info = mlflow.fetch_champion(params, root, tmp_path / "here")
+        assert (info.version, info.folder) == (version, tmp_path / "here")
+        assert info.run_id == read_json(root / "reports/run.json")["forest"]["run_id"]
+        waveform = decode(root / "data/collections/tones/audio/test01.wav").waveform[0]
+        assert load_predictor(info.folder).predict(waveform) == load_predictor(root / "models/forest").predict(waveform)
+
+    def test_without_a_champion_the_version_is_none_and_fetching_names_the_remedy(
+        self, root: Path, params: Params, tmp_path: Path
+    ) -> None:
+        assert mlflow.champion_version(params, root) is None
+        mlflow.register_challenger(params, root)
+        assert mlflow.champion_version(params, root) is None
+        with pytest.raises(RegistryError, match="is the champion"):
+            mlflow.fetch_champion(params, root, tmp_path / "here")
+
+
+class TestPlaces:
+    def test_asking_for_the_champion_makes_no_database(
+        self, tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        assert mlflow.champion_version(params, tmp_path) is None
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_project_that_was_moved_still_finds_its_champion(
+        self, template: Path, tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        shutil.copytree(template, tmp_path / "before")
+        mlflow.promote(params, tmp_path / "before", mlflow.register_challenger(params, tmp_path / "before"), YES)
+        (tmp_path / "before").rename(tmp_path / "after")
+        info = mlflow.fetch_champion(params, tmp_path / "after", tmp_path / "here")
+        assert load_predictor(info.folder).kind == "forest"
+
+    @pytest.mark.parametrize("call", [mlflow.record, mlflow.champion_version])
+    def test_a_server_that_is_down_is_named_within_seconds(
+        self, template: Path, params: Params, monkeypatch: pytest.MonkeyPatch, call: Any
+    ) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))  # bound and not listening: every connection is refused
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://user:secret@127.0.0.1:{taken.getsockname()[1]}")
+            started = time.monotonic()
+            with pytest.raises(RegistryError, match="MLFLOW_TRACKING_URI") as caught:
+                call(params, template)
+        assert time.monotonic() - started < 20
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_the_whole_way_with_a_server(
+    template: Path, server: str, tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(shutil.copytree(template, tmp_path / "project"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    assert mlflow.champion_version(params, root) is None
+    old = promoted_network(root, params)
+    assert len(runs(root, params)) == 2
+
+    new = mlflow.register_challenger(params, root)
+    verdict = mlflow.compare(params, root)
+    assert verdict.promote and (verdict.champion, verdict.challenger) == (old, new)
+    mlflow.promote(params, root, new, verdict)
+    assert mlflow.champion_version(params, root) == new
+    info = mlflow.fetch_champion(params, root, tmp_path / "here")
+    assert load_predictor(info.folder).kind == load_predictor(root / CHAMPION).kind == "forest"
+
+    model = client_library.pyfunc.load_model(f"models:/{params.registry.model}@champion")
+    assert list(model.predict(model.input_example).columns) == list(GENRES)
+    assert mlflow.rollback(params, root) == old == mlflow.champion_version(params, root)
+    assert read_json(root / "reports/run.json")["tracking_uri"] == server
+    assert not (root / "mlflow.db").exists() and not (root / "mlruns").exists()
