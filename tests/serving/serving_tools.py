@@ -12,7 +12,7 @@ import time
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -32,7 +32,7 @@ MAX_BYTES, MAX_SECONDS, FOLLOW_SECONDS = 3_000_000, 20.0, 0.3
 def untrained(*, seed: int = 1, labels: tuple[str, ...] = LABELS) -> NetworkPredictor:
     """A real predictor with random weights; another ``seed`` gives other answers."""
     params = load_params(REPOSITORY / "params.yaml")
-    size = params.network.__class__(channels=4, blocks=2, dropout=0.0, excerpt_seconds=1.024, excerpts=2)
+    size = replace(params.network, channels=4, blocks=2, dropout=0.0, excerpt_seconds=1.024, excerpts=2)
     torch.manual_seed(seed)
     network = GenreNetwork(size, mels=params.frontend.mels, classes=len(labels)).eval()
     return NetworkPredictor(labels, params.frontend, frozenset(), "none", network=network, size=size)

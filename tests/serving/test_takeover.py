@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import mlflow
 import pytest
-from serving_tools import FOLLOW_SECONDS, NetworkPredictor, Server, make_project, serving, tone_wav, untrained
+from serving_tools import NetworkPredictor, Server, make_project, serving, tone_wav, untrained
 
 from earmark.adapters.packing import log_model
 from earmark.adapters.registry import promote
@@ -108,7 +108,7 @@ class TestTakeover:
         assert {answer["model"]["version"] for answer in told} == {"1", "2"}
         for answer in told:
             assert {genre["genre"] for genre in answer["genres"]} == set(GENRES[answer["model"]["version"]])
-        assert takeover_s < 5.0 + FOLLOW_SECONDS
+        assert takeover_s < 15.0  # on a machine at rest 1 s; other tests may keep it busy
 
     def test_a_version_that_is_taken_away_stays_in_service(self, server, root):
         with reaching(root) as client:

@@ -37,6 +37,9 @@ NO_CHAMPION = (
 PAGE = Path(__file__).parent / "page" / "api.html"
 
 _CORES = os.cpu_count() or 1
+# Above this a request is refused at once (429), which is kinder than a queue that ends in time-outs. Each may hold an
+# upload on disk, hence the ceiling.
+MAX_CONCURRENCY = min(16 * _CORES, 128)
 # A slow registry may delay the first champion, but not the service: until then it answers 503.
 _FIRST_LOOK_PATIENCE_S = 30.0
 
@@ -77,8 +80,7 @@ class EarmarkService(bentoml.Service[Any]):
     workers=1,
     threads=_CORES,
     # 50 MB over a slow line take a minute. A thread cannot be interrupted: this only frees clients that wait in vain.
-    # Above max_concurrency a request is refused at once (429), which is kinder than a queue that ends in time-outs.
-    traffic={"timeout": 300, "max_concurrency": 16 * _CORES},
+    traffic={"timeout": 300, "max_concurrency": MAX_CONCURRENCY},
 )
 class Earmark:
     """Answers with the champion, whichever version that is at the moment."""
