@@ -74,10 +74,12 @@ def _refusals(said: str, refusals: list[Refusal]) -> list[str]:
         return []
     by_reason: dict[str, list[Refusal]] = defaultdict(list)
     for refusal in refusals:
-        by_reason[re.sub(r"'[^']*'|\"[^\"]*\"|[\d.,]+", "…", refusal.reason)].append(refusal)
+        # Alike are reasons that begin alike, names and numbers apart; details stand after a colon.
+        by_reason[re.sub(r"'[^']*'|\"[^\"]*\"|[\d.,]+", "…", refusal.reason.split(": ")[0])].append(refusal)
     lines = [f"{len(refusals)} {said}:"]
     for group in sorted(by_reason.values(), key=lambda group: (-len(group), group[0].reason)):
-        reason = group[0].reason if len(group) == 1 else f"{group[0].reason} (and alike)"
+        first_sentence = re.split(r"(?<=\.) (?=[A-Z])", group[0].reason)[0].rstrip(".")
+        reason = first_sentence if len(group) == 1 else f"{first_sentence} (and alike)"
         lines.append(f"  {len(group):6}  {reason}\n          {_names([refusal.path for refusal in group])}")
     return lines
 
