@@ -132,6 +132,7 @@ def only_one(root: Path) -> Iterator[None]:
     """
     path = root / LOCK
     path.parent.mkdir(parents=True, exist_ok=True)
+    (root / HOME / "prefect").mkdir(exist_ok=True)  # Prefect's server does not make it
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -78,7 +78,7 @@ class Supervisor:
         self._running[service.name] = (service, process)
 
     def wait_until_ready(
-        self, *, timeout_s: float = 120.0, on_ready: Callable[[Service], None] = lambda service: None
+        self, *, timeout_s: float = 300.0, on_ready: Callable[[Service], None] = lambda service: None
     ) -> None:
         """Wait until every service answers that has not yet.
 

@@ -1,0 +1,60 @@
+"""One real Prefect server for all tests of the flows; it takes ten seconds to start, so it starts once."""
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+from earmark.adapters import dvc
+from earmark.adapters.supervisor import Supervisor
+from earmark.stack import Stack
+from scratch import CHECKOUT, scratch_project
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment in which every process finds the server; this process is told too."""
+    root = tmp_path_factory.mktemp("server")
+    stack = Stack.on_free_ports(root)
+    (root / ".earmark" / "prefect").mkdir(parents=True)
+    settings = {PREFECT_API_URL: stack.env["PREFECT_API_URL"], PREFECT_HOME: stack.env["PREFECT_HOME"]}
+    with Supervisor(root) as supervisor:
+        supervisor.start(stack.prefect)
+        supervisor.wait_until_ready()
+        with temporary_settings(settings):
+            yield {name: stack.env[name] for name in ("PREFECT_API_URL", "PREFECT_HOME")}
+
+
+@pytest.fixture(scope="session")
+def training() -> ModuleType:
+    """flows/training.py as a module."""
+    spec = importlib.util.spec_from_file_location("training", CHECKOUT / "flows" / "training.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["training"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A scratch project with its collection added, and the flows of this checkout."""
+    return with_flows(tmp_path)
+
+
+@pytest.fixture(scope="class")
+def class_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, shared by the tests of one class."""
+    return with_flows(tmp_path_factory.mktemp("class"))
+
+
+def with_flows(folder: Path) -> Path:
+    """A scratch project with its collection added, and the flows of this checkout."""
+    root = scratch_project(folder)
+    (root / "flows").symlink_to(CHECKOUT / "flows")
+    dvc.add(root, Path("data/collections/mine"))
+    return root
