@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from earmark.audio.other_kinds import what_it_is
 from earmark.audio.samples import Samples, resampled
 from earmark.audio.truncation import CHECKS, missing, sniff
 from earmark.errors import AudioError
@@ -249,7 +250,10 @@ def _opened(source: Path | bytes) -> Iterator[_Opened]:
         try:
             container = av.open(_Bytes(file), options=options, metadata_errors="ignore", io_open=_refuse)
         except (av.error.FFmpegError, ValueError, OverflowError):
-            raise NotAudio(_not_audio(file, called, container_kind)) from None
+            raise NotAudio(
+                f"{called} is not audio that can be read: it {what_it_is(file, container_kind)}. "
+                f"Send a recording: {FORMATS}."
+            ) from None
         with container:
             found = container.format.name.split(",")[0]
             if found != container_kind:  # FFmpeg found it behind bytes of another kind
@@ -292,39 +296,3 @@ def _cut(called: str, gap: str) -> TruncatedAudio:
 
 def _kinds(container: Any) -> str:
     return ", ".join(sorted({stream.type for stream in container.streams})) or "no streams"
-
-
-def _not_audio(file: BinaryIO, called: str, container: str | None) -> str:
-    file.seek(0)
-    head = file.read(512)
-    if container:
-        found = f"begins like {container}, but what follows is not"
-    elif kind := next((kind for magic, kind in _OTHER_KINDS.items() if head.lstrip().lower().startswith(magic)), None):
-        found = f"is {kind}"
-    elif b"\0" not in head and _is_text(head):
-        found = "is text"
-    else:
-        found = f"begins with the bytes {head[:8].hex(' ')}, which no known format does"
-    return f"{called} is not audio that can be read: it {found}. Send a recording: {FORMATS}."
-
-
-def _is_text(head: bytes) -> bool:
-    try:
-        head[:-4].decode("utf-8")  # the last character may be cut
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-_OTHER_KINDS = {
-    b"\x89png": "a picture (PNG)",
-    b"\xff\xd8\xff": "a picture (JPEG)",
-    b"gif8": "a picture (GIF)",
-    b"%pdf": "a PDF",
-    b"pk\x03\x04": "a ZIP archive",
-    b"mthd": "MIDI: notes, no sound; render it first",
-    b"#extm3u": "a playlist",
-    b"[playlist]": "a playlist",
-    b"<!doctype html": "a web page",
-    b"<html": "a web page",
-}
