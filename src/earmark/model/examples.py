@@ -5,7 +5,7 @@ one that ran through.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +39,7 @@ class Examples:
 
 
 class ExcerptDataset(Dataset[tuple[Tensor, int]]):
-    """Excerpts at given places: an item's key is (track, place), the place in [0, 1] between the first start and the last."""
+    """Excerpts at given places: a key is (track, place), place in [0, 1] between the first start and the last."""
 
     def __init__(self, examples: Examples, *, frames: int) -> None:
         self.examples = examples
@@ -55,24 +55,22 @@ class ExcerptDataset(Dataset[tuple[Tensor, int]]):
 
 
 class ExcerptSampler(Sampler[list[tuple[int, float]]]):
-    """Batches of keys for `ExcerptDataset`: every track ``per_epoch`` times an epoch, in random order, at random places."""
+    """Batches of keys for `ExcerptDataset`: every track ``per_epoch`` times an epoch, in random order and places."""
 
-    def __init__(self, tracks: int, *, per_epoch: int, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, tracks: int, *, per_epoch: int, batch_size: int, seed: int, epoch: Callable[[], int] = lambda: 0
+    ) -> None:
         self.tracks = tracks
         self.per_epoch = per_epoch
         self.batch_size = batch_size
         self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the trainer before each epoch, also when it carries on from a checkpoint."""
-        self.epoch = epoch
+        self.epoch = epoch  # asked at the start of each epoch: the trainer's own count, also after a resume
 
     def __len__(self) -> int:
         return math.ceil(self.tracks * self.per_epoch / self.batch_size)
 
     def __iter__(self) -> Iterator[list[tuple[int, float]]]:
-        rng = np.random.default_rng([self.seed, self.epoch])
+        rng = np.random.default_rng([self.seed, self.epoch()])
         order = rng.permutation(np.repeat(np.arange(self.tracks), self.per_epoch))
         places = rng.random(len(order)) * (1 - 1e-9)
         # A last batch of one would leave batch normalisation without a deviation, so it joins the one before.

@@ -6,7 +6,7 @@ from earmark.audio.features import LogMelArray
 
 
 def excerpt(log_mel: LogMelArray, start: int, *, frames: int) -> LogMelArray:
-    """``frames`` frames from ``start``, shape ``(frames, mels)``; a shorter recording is repeated until it fills them."""
+    """``frames`` frames from ``start``, shape ``(frames, mels)``; a shorter recording is repeated to fill them."""
     if len(log_mel) >= frames:
         return log_mel[start : start + frames]
     repeats = -(-frames // len(log_mel))
@@ -14,7 +14,7 @@ def excerpt(log_mel: LogMelArray, start: int, *, frames: int) -> LogMelArray:
 
 
 def starts(length: int, *, frames: int, count: int) -> list[int]:
-    """First frames of ``count`` excerpts spread evenly over ``length`` frames, the first at the start, the last at the end.
+    """First frames of ``count`` excerpts spread evenly over ``length`` frames, from the very start to the very end.
 
     Fewer than ``count`` where the recording is so short that they would fall together.
     """

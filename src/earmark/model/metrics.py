@@ -1,10 +1,10 @@
 """Scores of classifications, each with an interval.
 
-Intervals are percentile bootstraps over groups (artists, pieces): songs of one artist stand or fall together, so drawing
-single songs would make every interval too narrow (cluster bootstrap; Field and Welsh, JRSS B 69, 2007).
+Intervals are percentile bootstraps over groups (artists, pieces): songs of one artist stand or fall together, so
+drawing single songs would make every interval too narrow (cluster bootstrap; Field and Welsh, JRSS B 69, 2007).
 
-Conventions: ``actual`` and ``predicted`` are arrays of label indices, shape ``(tracks,)``; ``groups`` names each track's
-group, shape ``(tracks,)``.
+Conventions: ``actual`` and ``predicted`` are arrays of label indices, shape ``(tracks,)``; ``groups`` names each
+track's group, shape ``(tracks,)``.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def accuracy(actual: Labels, predicted: Labels, weights: Weights) -> float:
 
 
 def f1_macro(actual: Labels, predicted: Labels, weights: Weights) -> float:
-    """Mean F1 over the labels that occur (among the actual ones, with any weight); a label never guessed right scores 0."""
+    """Mean F1 over the labels that occur among the actual ones; a label never guessed right scores 0."""
     heavy = weights > 0
     labels = np.unique(actual[heavy])
     hit = np.bincount(actual, weights * (actual == predicted), minlength=_size(actual, predicted))
@@ -91,7 +91,7 @@ def difference(
 
 
 def resamples(groups: NDArray[np.object_], how: Evaluation) -> list[Weights]:
-    """How often each track stands in each of ``how.resamples`` draws of the groups with replacement, ``(tracks,)`` each."""
+    """How often each track stands in each draw of the groups with replacement: ``how.resamples`` of ``(tracks,)``."""
     rng = np.random.default_rng(how.seed)
     names, index = np.unique(groups.astype(str), return_inverse=True)
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=how.resamples)

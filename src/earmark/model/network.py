@@ -1,8 +1,8 @@
 """The network: a residual convolutional trunk on log-mel excerpts, and a head for each thing to learn (now: genre).
 
-The trunk follows the "short-chunk CNN with residual connections" that Won et al. found best among spectrogram models of
-its size ("Evaluation of CNN-based automatic music tagging models", SMC 2020): small kernels, pooling by two, an excerpt of
-a few seconds, and many excerpts heard per song.
+The trunk follows the "short-chunk CNN with residual connections" that Won et al. found best among spectrogram models
+of its size ("Evaluation of CNN-based automatic music tagging models", SMC 2020): small kernels, pooling by two, an
+excerpt of a few seconds, and many excerpts heard per song.
 """
 
 import torch

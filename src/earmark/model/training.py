@@ -5,6 +5,7 @@ SpecAugment, and an exponential average of the weights, which is what is kept.
 """
 
 import logging
+import math
 import shutil
 import warnings
 from collections.abc import Callable
@@ -68,7 +69,7 @@ def fit(
 ) -> tuple[GenreNetwork, list[Epoch]]:
     """Fit a network.
 
-    The number of epochs is fixed: validation tracks only draw the learning curve, so a score on them is no choice's result.
+    The number of epochs is fixed: validation tracks only draw the learning curve; no choice is made by them.
 
     Args:
         training: What to learn from.
@@ -85,13 +86,14 @@ def fit(
     """
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.manual_seed(settings.training.seed)
-    module = _Fit(settings, classes=classes, steps=_steps(training, settings), on_epoch=on_epoch)
+    steps = _batches_per_epoch(training, settings.training) * settings.training.epochs
+    module = _Fit(settings, classes=classes, steps=steps, on_epoch=on_epoch)
     callbacks: list[Callback] = []
     if settings.training.averaging:
         callbacks.append(EMAWeightAveraging(decay=settings.training.averaging))
     last = None
     if checkpoints is not None:
-        callbacks.append(ModelCheckpoint(dirpath=checkpoints, save_last=True, save_top_k=0, every_n_epochs=1))
+        callbacks.append(ModelCheckpoint(checkpoints, filename="last", enable_version_counter=False))
         last = checkpoints / "last.ckpt"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning|torch")
@@ -110,7 +112,7 @@ def fit(
         )
         trainer.fit(
             module,
-            _training_loader(training, settings),
+            _training_loader(training, settings, module),
             None if validation is None else _validation_loader(validation, settings),
             ckpt_path=str(last) if last is not None and last.is_file() else None,
             weights_only=False,
@@ -199,22 +201,27 @@ class _Fit(LightningModule):
         self.sums[part] += (float(loss.detach()) * number, int(right.sum()), number)
 
 
-def _sampler(training: Examples, settings: Settings) -> ExcerptSampler:
+def _batches_per_epoch(training: Examples, how: Training) -> int:
+    return math.ceil(len(training) * how.excerpts_per_epoch / how.batch_size)
+
+
+def _training_loader(training: Examples, settings: Settings, module: _Fit) -> DataLoader[Any]:
     how = settings.training
-    return ExcerptSampler(len(training), per_epoch=how.excerpts_per_epoch, batch_size=how.batch_size, seed=how.seed)
-
-
-def _steps(training: Examples, settings: Settings) -> int:
-    return len(_sampler(training, settings)) * settings.training.epochs
-
-
-def _training_loader(training: Examples, settings: Settings) -> DataLoader[Any]:
+    sampler = ExcerptSampler(
+        len(training),
+        per_epoch=how.excerpts_per_epoch,
+        batch_size=how.batch_size,
+        seed=how.seed,
+        epoch=lambda: module.current_epoch,
+    )
     dataset = ExcerptDataset(training, frames=settings.frames)
-    return DataLoader(dataset, batch_sampler=_sampler(training, settings), num_workers=0)
+    # A generator of its own: else the loader draws from dropout's, and after a resume at another moment.
+    return DataLoader(dataset, batch_sampler=sampler, generator=torch.Generator())
 
 
 def _validation_loader(validation: Examples, settings: Settings) -> DataLoader[Any]:
     """One excerpt from the middle of each track: enough for a curve."""
     keys = [(track, 0.5) for track in range(len(validation))]
     batches = [keys[start : start + 32] for start in range(0, len(keys), 32)]
-    return DataLoader(ExcerptDataset(validation, frames=settings.frames), batch_sampler=batches, num_workers=0)
+    dataset = ExcerptDataset(validation, frames=settings.frames)
+    return DataLoader(dataset, batch_sampler=batches, generator=torch.Generator())
