@@ -1,0 +1,67 @@
+# Every target works on a fresh machine: git, make, a C compiler and any of Python 3.11, 3.12, 3.13.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+DATA ?=
+
+# Nothing calls home, and nothing is written outside the project.
+export DO_NOT_TRACK = 1
+export DVC_NO_ANALYTICS = 1
+export PREFECT_SERVER_ANALYTICS_ENABLED = false
+export MLFLOW_DISABLE_TELEMETRY = true
+export BENTOML_DO_NOT_TRACK = True
+export UV_SYSTEM_CERTS = 1
+
+.PHONY: help setup demo up test lint format lock bench-emotify bench-road clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup: .venv/installed  ## the environment, from requirements.lock
+
+demo: setup  ## the whole road once: songbook, pipeline, registry, service, an answer
+	@$(BIN)/earmark demo
+
+up: setup  ## Prefect (server and schedules), MLflow and the service, until Ctrl-C
+	@$(BIN)/earmark up
+
+test: setup  ## the tests
+	@$(BIN)/pytest $(ARGS)
+
+lint: setup  ## ruff, mypy and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup  ## let ruff tidy the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: setup  ## resolve the dependencies anew
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras \
+		--no-emit-index-url --no-header --quiet --upgrade pyproject.toml -o requirements.lock
+
+bench-emotify: setup  ## genre on real songs: make bench-emotify DATA=path/to/emotify (about half an hour)
+	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-emotify DATA=path/to/emotify"; exit 2; }
+	$(BIN)/python bench/emotify.py "$(DATA)"
+
+bench-road: setup  ## how long the road takes: demo, second demo, no-op repro, help, songbook
+	$(BIN)/python bench/road.py
+
+clean:  ## remove what can be made again, but no data, models or records
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+# uv installs in seconds what takes pip minutes; its own version and hashes come from the same lock.
+.venv/installed: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "earmark needs Python 3.11, 3.12 or 3.13; none was found. Install one, or: make PYTHON=/path/to/python"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "setting up .venv with $$($(PYTHON) --version) …"
+	@test -x $(BIN)/python && $(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
+	@awk '/^uv==/{p=1} p{print} p&&!/\\$$/{exit}' requirements.lock > .venv/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock
+	@$(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
