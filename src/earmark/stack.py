@@ -37,9 +37,7 @@ class Stack:
     @classmethod
     def on_free_ports(cls, root: Path) -> "Stack":
         """Each tool's usual port, or the next free one above it."""
-        prefect = free_port(4200)
-        mlflow = free_port(5000, taken=(prefect,))
-        return cls(root, prefect, mlflow, free_port(3000, taken=(prefect, mlflow)))
+        return cls(root, prefect_port=free_port(4200), mlflow_port=free_port(5000), service_port=free_port(3000))
 
     def without_mlflow(self) -> "Stack":
         """The same, for when MLflow's server is not started."""

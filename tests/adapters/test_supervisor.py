@@ -1,6 +1,7 @@
 """The supervisor with small real programs: ready, dead, slow, deaf, and ports that are taken."""
 
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -102,6 +103,18 @@ class TestFreePort:
             port = taken.getsockname()[1]
             assert free_port(port) > port
 
-    def test_one_that_another_service_is_to_have_is_left_out(self):
+    def test_the_same_one_is_given_only_once_though_nobody_listens_there_yet(self):
         port = free_port(18_500)
-        assert free_port(port, taken=(port,)) > port
+        assert free_port(port) > port
+
+    def test_nor_to_another_process_as_long_as_this_one_lives(self):
+        code = (
+            "import sys, time; from earmark.adapters.supervisor import free_port; print(free_port(18_700), flush=True)"
+        )
+        with subprocess.Popen([sys.executable, "-c", code + "; time.sleep(60)"], stdout=subprocess.PIPE) as other:
+            assert other.stdout is not None
+            theirs = int(other.stdout.readline())
+            assert free_port(theirs) > theirs
+            other.kill()
+            other.wait()
+        assert free_port(theirs) == theirs

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 def kill_when(root: Path, arrived: Callable[[], bool]) -> None:
     """Run `dvc repro`, and kill it with all its children the moment ``arrived`` says so."""
-    command = [str(Path(sys.executable).with_name("dvc")), "repro"]
+    command = [str(Path(sys.executable).with_name("dvc")), "repro", "evaluate"]
     repro = subprocess.Popen(
         command, cwd=root, env=ENVIRONMENT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -45,7 +45,7 @@ def test_after_kills_in_features_and_in_training_the_next_repro_completes_with_t
     assert not (root / "models" / "network").exists()
     assert {path: path.stat().st_mtime_ns for path in kept} == kept  # what was done was not done again
 
-    said = run_dvc(root, "repro")
+    said = run_dvc(root, "repro", "evaluate")
     assert "Stage 'features' didn't change" in said
     assert "Running stage 'train'" in said
     assert results(root) == results(built_project)

@@ -4,8 +4,10 @@ Each service runs under its guard (`processes.py`) and writes to ``.earmark/logs
 """
 
 import contextlib
+import fcntl
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -13,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from earmark.adapters import processes
 from earmark.errors import ToolError
@@ -151,16 +153,36 @@ def answers(url: str) -> bool:
         return False
 
 
-def free_port(preferred: int, *, taken: Sequence[int] = ()) -> int:
-    """The first free port of this machine from ``preferred`` upwards, those in ``taken`` left out.
+def free_port(preferred: int) -> int:
+    """The first free port of this machine from ``preferred`` upwards; it is this process's from now on.
+
+    A server takes up to a minute before it listens. Until then a lock, which falls with this process, keeps other
+    runs of earmark on this machine from choosing the same port.
 
     Raises:
         ToolError: None of the next hundred is free.
     """
     for port in range(preferred, preferred + 100):
-        if port not in taken and _is_free(port):
+        if port not in _RESERVED and _is_free(port) and _reserve(port):
             return port
     raise ToolError(f"No port from {preferred} to {preferred + 99} is free on {HOST}. End what is listening there.")
+
+
+_RESERVED: dict[int, IO[bytes]] = {}
+
+
+def _reserve(port: int) -> bool:
+    try:
+        lock = (Path(tempfile.gettempdir()) / f"earmark-port-{port}.lock").open("ab")
+    except OSError:
+        return False  # another user's, who may be about to listen there
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return False
+    _RESERVED[port] = lock
+    return True
 
 
 def _is_free(port: int) -> bool:
