@@ -4,20 +4,19 @@
 the same pipeline run. Aliases move; versions never change.
 """
 
-import shutil
 import tempfile
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from earmark.adapters.recording import record
-from earmark.adapters.tracking import ARTEFACTS, DATABASE, embedded, reaching, tracking_uri
+from earmark.adapters.shipping import ChampionInfo, export, ship
+from earmark.adapters.tracking import DATABASE, embedded, reaching
 from earmark.errors import RegistryError
-from earmark.files import read_json, write_json
+from earmark.files import read_json
 from earmark.model.promotion import Verdict
 from earmark.params import Params
-from earmark.workspace import CHAMPION, METRICS, RUN
+from earmark.workspace import METRICS, RUN
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,15 +33,6 @@ _LINEAGE = (
     "data.catalogue_md5",
     "data.splits_md5",
 )
-
-
-@dataclass(frozen=True)
-class ChampionInfo:
-    """A version that was fetched: its predictor lies in ``folder``."""
-
-    version: str
-    run_id: str | None
-    folder: Path
 
 
 def register_challenger(params: Params, root: Path) -> str:
@@ -83,7 +73,7 @@ def promote(params: Params, root: Path, version: str, verdict: Verdict) -> None:
     """
     name = params.registry.model
     with tempfile.TemporaryDirectory(prefix="earmark-promotion-") as folder, reaching(root) as client:
-        info = _fetch(client, name, version, root, Path(folder))
+        info = ship(client, name, version, root, Path(folder))
         old = _aliased(client, name, "champion")
         if old is not None and str(old.version) != version:
             client.set_registered_model_alias(name, "previous", str(old.version))
@@ -91,7 +81,7 @@ def promote(params: Params, root: Path, version: str, verdict: Verdict) -> None:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         client.set_model_version_tag(name, version, "promoted.at", at)
         client.set_model_version_tag(name, version, "promoted.because", verdict.reason)
-        _export(client, name, info, root)
+        export(client, name, info, root)
 
 
 def rollback(params: Params, root: Path) -> str:
@@ -111,10 +101,10 @@ def rollback(params: Params, root: Path) -> str:
                 f"There is no earlier champion of {name!r} to go back to: only a second promotion leaves one. "
                 "`earmark demo`, or the flow `training`, promotes when a new model is better."
             )
-        info = _fetch(client, name, str(previous.version), root, Path(folder))
+        info = ship(client, name, str(previous.version), root, Path(folder))
         client.set_registered_model_alias(name, "previous", str(champion.version))
         client.set_registered_model_alias(name, "champion", str(previous.version))
-        _export(client, name, info, root)
+        export(client, name, info, root)
     return info.version
 
 
@@ -153,7 +143,7 @@ def fetch(params: Params, root: Path, alias: str, into: Path) -> ChampionInfo:
                 f"No version of {params.registry.model!r} is the {alias}. `earmark demo`, or the flow `training`, "
                 "registers a model and promotes it when it is better."
             )
-        return _fetch(client, params.registry.model, str(found.version), root, into)
+        return ship(client, params.registry.model, str(found.version), root, into)
 
 
 def alias_version(params: Params, root: Path, alias: str) -> str | None:
@@ -259,60 +249,3 @@ def _aliased(client: "MlflowClient", name: str, alias: str) -> "ModelVersion | N
         if error.error_code in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
             return None
         raise
-
-
-def _fetch(client: "MlflowClient", name: str, version: str, root: Path, into: Path) -> ChampionInfo:
-    import mlflow
-
-    found = client.get_model_version(name, version)
-    uri = _present_location(client.get_model_version_download_uri(name, version), root)
-    into.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{into.name}.") as staging:
-        mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=staging, tracking_uri=tracking_uri(root))
-        about = sorted(Path(staging).rglob("predictor.json"))
-        if len(about) != 1:
-            raise RegistryError(
-                f"Version {version} of {name!r} holds no predictor at {uri}. Its artefacts were removed, or it was "
-                "registered by another program. Promote another version."
-            )
-        shutil.copytree(about[0].parent, into, dirs_exist_ok=True)
-    return ChampionInfo(version=version, run_id=found.run_id or None, folder=into)
-
-
-def _present_location(uri: str, root: Path) -> str:
-    """``uri``, or where it lies now: MLflow's database holds absolute paths, and projects are moved."""
-    marker = f"/{ARTEFACTS}/"
-    if not embedded(root) or marker not in uri:
-        return uri
-    moved = root / ARTEFACTS / uri.rpartition(marker)[2]
-    return moved.resolve().as_uri() if moved.is_dir() else uri
-
-
-def _export(client: "MlflowClient", name: str, info: ChampionInfo, root: Path) -> None:
-    """Put the fetched predictor into models/champion, with a note of where it comes from."""
-    tags: dict[str, Any] = client.get_model_version(name, info.version).tags
-    write_json(
-        info.folder / "champion.json",
-        {
-            "model": name,
-            "version": info.version,
-            "run_id": info.run_id,
-            "kind": tags.get("kind"),
-            "git_commit": tags.get("git.commit"),
-            "data_hash": tags.get("data.catalogue_md5"),
-        },
-    )
-    _replace_folder(root / CHAMPION, info.folder)
-
-
-def _replace_folder(target: Path, source: Path) -> None:
-    """Copy ``source`` beside ``target``, then let it take its place; killed in between, the old one is found again."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new, old = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
-    shutil.rmtree(new, ignore_errors=True)
-    shutil.copytree(source, new)
-    if target.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old, ignore_errors=True)

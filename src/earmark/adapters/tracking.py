@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,13 @@ _DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-_CHATTY = ("mlflow.store.db.utils", "mlflow.tracking.fluent", "mlflow.models.model", "alembic")
+_CHATTY = (
+    "mlflow.store.db.utils",
+    "mlflow.tracking.fluent",
+    "mlflow.models.model",
+    "alembic",
+    "urllib3.connectionpool",
+)
 
 
 def tracking_uri(root: Path) -> str:
@@ -74,7 +81,8 @@ def reaching(root: Path) -> Iterator["MlflowClient"]:
 
 
 def _explanation(root: Path, error: Exception) -> str:
-    said = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+    # MLflow repeats the whole address, password and all.
+    said = re.sub(r"://[^/@\s]+@", "://", _first_line(error))
     if embedded(root):
         return (
             f"MLflow's database {DATABASE} in {root} cannot be used: {said}. If another version of MLflow wrote it, "
@@ -85,3 +93,8 @@ def _explanation(root: Path, error: Exception) -> str:
         "running, and does its --allowed-hosts name this host? Unset MLFLOW_TRACKING_URI to use the database in the "
         "project instead."
     )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__

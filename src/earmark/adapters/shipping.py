@@ -1,0 +1,86 @@
+"""Predictors on their way out of the registry: into a folder, and into models/champion for `bentoml build`."""
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from earmark.adapters.tracking import ARTEFACTS, embedded, tracking_uri
+from earmark.errors import RegistryError
+from earmark.files import write_json
+from earmark.workspace import CHAMPION
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+@dataclass(frozen=True)
+class ChampionInfo:
+    """A version that was fetched: its predictor lies in ``folder``."""
+
+    version: str
+    run_id: str | None
+    folder: Path
+
+
+def ship(client: "MlflowClient", name: str, version: str, root: Path, into: Path) -> ChampionInfo:
+    """Copy the predictor of ``version`` into the folder ``into``.
+
+    Raises:
+        RegistryError: Its artefacts hold no predictor.
+    """
+    import mlflow
+
+    found = client.get_model_version(name, version)
+    uri = _present_location(client.get_model_version_download_uri(name, version), root)
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{into.name}.") as staging:
+        mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=staging, tracking_uri=tracking_uri(root))
+        about = sorted(Path(staging).rglob("predictor.json"))
+        if len(about) != 1:
+            raise RegistryError(
+                f"Version {version} of {name!r} holds no predictor at {uri}. Its artefacts were removed, or it was "
+                "registered by another program. Promote another version."
+            )
+        shutil.copytree(about[0].parent, into, dirs_exist_ok=True)
+    return ChampionInfo(version=version, run_id=found.run_id or None, folder=into)
+
+
+def _present_location(uri: str, root: Path) -> str:
+    """``uri``, or where it lies now: MLflow's database holds absolute paths, and projects are moved."""
+    marker = f"/{ARTEFACTS}/"
+    if not embedded(root) or marker not in uri:
+        return uri
+    moved = root / ARTEFACTS / uri.rpartition(marker)[2]
+    return moved.resolve().as_uri() if moved.is_dir() else uri
+
+
+def export(client: "MlflowClient", name: str, info: ChampionInfo, root: Path) -> None:
+    """Put the fetched predictor into models/champion, with a note of where it comes from."""
+    tags: dict[str, Any] = client.get_model_version(name, info.version).tags
+    write_json(
+        info.folder / "champion.json",
+        {
+            "model": name,
+            "version": info.version,
+            "run_id": info.run_id,
+            "kind": tags.get("kind"),
+            "git_commit": tags.get("git.commit"),
+            "data_hash": tags.get("data.catalogue_md5"),
+        },
+    )
+    _replace_folder(root / CHAMPION, info.folder)
+
+
+def _replace_folder(target: Path, source: Path) -> None:
+    """Copy ``source`` beside ``target``, then let it take its place; killed in between, the old one is found again."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new, old = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.copytree(source, new)
+    if target.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        target.rename(old)
+    new.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
