@@ -76,7 +76,7 @@ class Server:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return {int(child) for child in children}
 
-    def wait_until(self, true: Callable[[], bool], *, seconds: float = 60.0) -> None:
+    def wait_until(self, true: Callable[[], bool], *, seconds: float = 180.0) -> None:
         """Wait for ``true()``, or fail with the server's log."""
         end = time.monotonic() + seconds
         while not true():

@@ -172,6 +172,12 @@ class TestTrouble:
         follower.look()
         assert follower.champion.version == "2"
 
+    def test_a_registry_that_answers_and_has_no_champion_is_believed(self):
+        spare = Shelf({"1": untrained(seed=1)}, champion="1")
+        follower = Follower(Shelf(), every_s=1.0, spare=spare)
+        follower.look()
+        assert follower.champion is None
+
 
 class TestSelfTest:
     def test_an_untrained_network_passes(self):

@@ -215,10 +215,18 @@ class TestRefusals:
     def test_one_request_too_many_is_refused_at_once_and_the_next_answered_when_there_is_room(self, served):
         url = served.client.base_url
         with contextlib.ExitStack() as uploads:
-            for _ in range(MAX_CONCURRENCY + 8):  # some more: the question below may have taken a place itself
+
+            def begin_an_upload() -> None:
                 connection = uploads.enter_context(socket.create_connection((url.host, url.port)))
                 connection.sendall(BEGINNING_OF_AN_UPLOAD)
-            served.wait_until(lambda: served.predict(SONG).status_code == 429, seconds=20)
+
+            def full() -> bool:
+                begin_an_upload()  # takes the last place, if a question like the next one held it before
+                return served.predict(SONG).status_code == 429
+
+            for _ in range(MAX_CONCURRENCY - 1):
+                begin_an_upload()
+            served.wait_until(full, seconds=20)
             response = served.predict(SONG)
             refused(response, 429, "busy")
             assert int(response.headers["retry-after"]) >= 1

@@ -9,7 +9,7 @@ import math
 import threading
 from typing import TYPE_CHECKING
 
-from earmark.errors import EarmarkError
+from earmark.errors import EarmarkError, RegistryError
 from earmark.serving.champion import Champion, Source
 from earmark.serving.errors import ChampionRefused
 
@@ -65,7 +65,7 @@ class Follower:
             trouble = None
         except Exception as error:
             trouble = _reason(error)
-            if self._champion is None and self._spare is not None:
+            if isinstance(error, RegistryError) and self._champion is None and self._spare is not None:
                 trouble = self._fall_back(trouble)
         if trouble and trouble != self._trouble:
             kept = (
