@@ -159,7 +159,8 @@ _PREFECT_LINE = re.compile(r"[\d:.]+ \| (?P<level>\w+) +\| (?:Flow|Task) run '(?
 def _show_line(line: str) -> None:
     """One line of the flow: the stage's name, then what it says."""
     told = _PREFECT_LINE.match(line)
-    click.echo(f"   {told['name']:<14.14} {told['text']}" if told else f"   {line}")
+    # data/dvc.yaml:songbook is long for a name; its end says enough.
+    click.echo(f"   {told['name'].rpartition(':')[2]:<14.14} {told['text']}" if told else f"   {line}")
 
 
 def _show_answer(root: Path, song: Song, answer: dict[str, Any]) -> None:

@@ -162,6 +162,8 @@ def pull(root: Path, *, on_line: OnLine | None = None, timeout_s: float | None =
     Raises:
         ToolError: The remote cannot be reached.
     """
+    if not (root / "dvc.lock").is_file() and not any((root / "data").rglob("*.dvc")):
+        return  # nothing was ever recorded: DVC would warn about every single stage
     try:
         _dvc(root, "pull", "--allow-missing", on_line=on_line or _ignore, timeout_s=timeout_s, remedy=_REMOTE)
     except ToolError as error:
