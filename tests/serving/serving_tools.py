@@ -110,7 +110,9 @@ def serving(cwd: Path, *what: str, home: Path, log: Path) -> Iterator[Server]:
         str(port),
     ]
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=cwd, env=environment(home), stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, cwd=cwd, env=environment(home), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         server = Server(client, log, process)
         try:
@@ -119,9 +121,9 @@ def serving(cwd: Path, *what: str, home: Path, log: Path) -> Iterator[Server]:
         finally:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)  # its workers too
                 raise
 
 
