@@ -12,10 +12,6 @@ INK, MUTED, GRID = "#1d2330", "#667085", "#e4e7ec"
 COLOURS = {"network": "#2456c7", "forest": "#18794e", "training": "#98a2b3", "validation": "#2456c7"}
 _STYLE = {
     "font.size": 10,
-    "axes.titlesize": 13,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 14,
     "axes.labelcolor": MUTED,
     "axes.edgecolor": GRID,
     "axes.spines.top": False,
@@ -25,7 +21,6 @@ _STYLE = {
     "ytick.color": MUTED,
     "grid.color": GRID,
     "figure.facecolor": "white",
-    "savefig.dpi": 140,
 }
 
 
@@ -47,7 +42,7 @@ def confusion(actual: pd.Series, predicted: pd.Series, *, kind: str) -> "Figure"
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_title(f"Confusion of the {kind}, {len(actual)} test tracks")
+    _title(axes, f"Confusion of the {kind}, {len(actual)} test tracks")
     return figure
 
 
@@ -68,7 +63,7 @@ def by_genre(per_class: pd.DataFrame, *, kind: str) -> "Figure":
     axes.set_xlabel("F1 on the test tracks (how many in brackets)")
     axes.grid(axis="x", zorder=0)
     axes.spines["bottom"].set_visible(False)
-    axes.set_title(f"F1 of the {kind} by genre")
+    _title(axes, f"F1 of the {kind} by genre")
     figure.legend(frameon=False, ncols=2, loc="outside lower right")
     return figure
 
@@ -81,7 +76,7 @@ def learning_curve(curve: pd.DataFrame) -> "Figure":
             axes.plot(curve["epoch"], curve[f"{part}_{name}"], color=COLOURS[part], lw=2, label=part)
         axes.set_xlabel("epoch")
         axes.grid(axis="y")
-        axes.set_title(name.capitalize())
+        _title(axes, name.capitalize())
     best = curve["validation_accuracy"].idxmax()
     accuracy.plot(curve.at[best, "epoch"], curve.at[best, "validation_accuracy"], "o", color=COLOURS["validation"])
     loss.legend(frameon=False)
@@ -96,4 +91,9 @@ def _figure(width: float, height: float, *, columns: int = 1) -> tuple["Figure",
     # Figures of their own, without pyplot: nothing global is left behind, and threads do not meet.
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.14, h_pad=0.14)  # type: ignore[union-attr]  # inches
         return figure, figure.subplots(1, columns)
+
+
+def _title(axes: Any, text: str) -> None:
+    axes.set_title(text, loc="left", fontsize=13, fontweight="bold", pad=12)
