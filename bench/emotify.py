@@ -130,12 +130,7 @@ def answer_all(folds: list[Fold], workspace: Path, params: Params) -> dict[str, 
 
 
 def answer(fold: Fold, workspace: Path, params: Params) -> dict[str, list[int]]:
-    """Train every model on one fold's training part and answer its test part; kept on disk, so that it is done once."""
-    settings = json.dumps([{k: to_dict(v) for k, v in _settings(params).items()}, fold.train.tolist()], sort_keys=True)
-    kept = workspace / "folds" / f"{fold.seed}-{fold.number}-{hashlib.sha256(settings.encode()).hexdigest()[:12]}.json"
-    if kept.exists():
-        found: dict[str, list[int]] = read_json(kept)
-        return found
+    """Train every model on one fold's training part and answer its test part."""
     import torch
 
     torch.set_num_threads(1)  # a process per core, a thread per process: the fastest way to many small trainings
@@ -143,14 +138,25 @@ def answer(fold: Fold, workspace: Path, params: Params) -> dict[str, list[int]]:
     train, test = material.tracks.iloc[fold.train], material.tracks.iloc[fold.test]
     labels = material.indices(train)
     described = material.descriptors(train), material.descriptors(test)
-    answers: dict[str, NDArray[Any]] = {"majority": np.full(len(test), np.bincount(labels).argmax())}
-    answers["cnn"] = _network(fold, material, train, test, params)
     forest = fit_forest(described[0], labels, dataclasses.replace(params.forest, seed=fold.seed))
-    answers["forest"] = forest.predict(described[1])
-    answers |= _machines(described, labels, train["group"].to_numpy(object))
-    plain = {model: [int(label) for label in predicted] for model, predicted in answers.items()}
-    write_json(kept, plain)
-    return plain
+    answers: dict[str, NDArray[Any]] = {
+        "majority": np.full(len(test), np.bincount(labels).argmax()),
+        "forest": forest.predict(described[1]),
+        **_machines(described, labels, train["group"].to_numpy(object)),
+        "cnn": _network_once(fold, workspace, material, train, test, params),
+    }
+    return {model: [int(label) for label in predicted] for model, predicted in answers.items()}
+
+
+def _network_once(fold: Fold, workspace: Path, material: Material, train: Any, test: Any, params: Params) -> list[int]:
+    """The network's answers, kept on disk: they take minutes, and a killed bench should carry on."""
+    settings = {name: to_dict(getattr(params, name)) for name in ("frontend", "network", "training", "augmentation")}
+    key = json.dumps([settings, train["content_hash"].tolist(), train["genre"].tolist()], sort_keys=True)
+    kept = workspace / "folds" / f"{fold.seed}-{fold.number}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.json"
+    if not kept.exists():
+        write_json(kept, [int(label) for label in _network(fold, material, train, test, params)])
+    found: list[int] = read_json(kept)
+    return found
 
 
 def _network(fold: Fold, material: Material, train: Any, test: Any, params: Params) -> NDArray[np.int64]:

@@ -30,14 +30,14 @@ def gain(excerpts: Tensor, most_db: float, generator: Generator) -> Tensor:
 
 
 def equaliser(excerpts: Tensor, depth: float, generator: Generator) -> Tensor:
-    """A smooth random curve over the bands: each excerpt's values times ``1 + depth · curve``, the curve of unit deviation."""
+    """A smooth random curve over the bands: each excerpt's values times ``1 + depth · curve``, of unit deviation."""
     curve = torch.randn(len(excerpts), 1, 5, generator=generator)
     curve = F.interpolate(curve, size=excerpts.shape[1], mode="linear", align_corners=True)
     return excerpts * (1 + depth * curve.transpose(1, 2)).clamp(min=0)
 
 
 def mask(excerpts: Tensor, most: int, generator: Generator, *, dim: int, times: int = 2) -> Tensor:
-    """SpecAugment (Park et al., Interspeech 2019): ``times`` stretches of up to ``most`` bands (dim 1) or frames (dim 2).
+    """SpecAugment (Park et al., Interspeech 2019): ``times`` stretches of at most ``most`` bands (dim 1) or frames (2).
 
     What is masked takes the excerpt's mean, so that the mask itself is no loud or silent event.
     """

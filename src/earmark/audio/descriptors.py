@@ -15,6 +15,7 @@ Each curve over time (one value a frame) is summed up by its mean and standard d
 
 import math
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -23,8 +24,9 @@ from torch import Tensor
 
 from earmark.errors import AudioError
 
-DESCRIPTORS_VERSION = 1  # raise it when the arithmetic changes, so that old cache entries are not taken for new ones
+DESCRIPTORS_VERSION = 2  # raise it when the arithmetic changes, so that old cache entries are not taken for new ones
 WINDOW_SECONDS, HOP_SECONDS = 0.064, 0.016
+PITCH_WINDOW_SECONDS, PITCH_HOP_SECONDS = 0.256, 0.064  # long enough to tell semitones apart down to 130 Hz
 MFCC, MELS = 20, 64
 CONTRAST_EDGES_HZ = (100.0, 200.0, 400.0, 800.0, 1600.0, 3200.0, 6400.0)
 TEMPI_BPM = (40, 50, 63, 79, 100, 120, 144, 173, 208, 250, 300)
@@ -62,21 +64,28 @@ def _describe(waveform: Tensor, sample_rate_hz: int) -> dict[str, float]:
     with torch.inference_mode():
         level = waveform.square().mean().sqrt().clamp(min=1e-5)
         waveform = waveform / level * 0.1
-        n_fft = 2 ** round(math.log2(WINDOW_SECONDS * sample_rate_hz))
-        hop = round(HOP_SECONDS * sample_rate_hz)
-        spectrum = torch.stft(
-            waveform, n_fft, hop, window=_window(n_fft), center=True, pad_mode="reflect", return_complex=True
-        ).abs()  # (bins, frames)
+        n_fft, hop, spectrum = _spectrum(waveform, sample_rate_hz, WINDOW_SECONDS, HOP_SECONDS)
         hertz = torch.linspace(0, sample_rate_hz / 2, n_fft // 2 + 1)
         mel = torch.log10(_EPSILON + _mel_bank(sample_rate_hz, n_fft) @ spectrum.square())  # (mels, frames)
 
         values: dict[str, float] = {}
         values |= _timbre(mel)
         values |= _contrast(spectrum, hertz)
-        values |= _harmony(spectrum, sample_rate_hz, n_fft)
+        values |= _harmony(waveform, sample_rate_hz)
         values |= _brightness(spectrum, hertz, waveform, n_fft, hop)
         values |= _rhythm(mel, sample_rate_hz / hop)
         return values
+
+
+def _spectrum(waveform: Tensor, sample_rate_hz: int, window_s: float, hop_s: float) -> tuple[int, int, Tensor]:
+    """Window and hop in samples, the window a power of two, and the magnitudes, shape ``(bins, frames)``."""
+    n_fft, hop = 2 ** round(math.log2(window_s * sample_rate_hz)), round(hop_s * sample_rate_hz)
+    short = max(0, n_fft // 2 + 1 - len(waveform))
+    waveform = torch.nn.functional.pad(waveform, (0, short))  # reflection needs half a window of samples
+    spectrum = torch.stft(
+        waveform, n_fft, hop, window=_window(n_fft), center=True, pad_mode="reflect", return_complex=True
+    )
+    return n_fft, hop, spectrum.abs()
 
 
 def _summed_up(name: str, curve: Tensor) -> dict[str, float]:
@@ -97,7 +106,7 @@ def _timbre(mel: Tensor) -> dict[str, float]:
 def _contrast(spectrum: Tensor, hertz: Tensor) -> dict[str, float]:
     values: dict[str, float] = {}
     edges = (0.0, *CONTRAST_EDGES_HZ, math.inf)
-    for index, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for index, (low, high) in enumerate(pairwise(edges)):
         band = spectrum[(hertz >= low) & (hertz < high)]
         if not len(band):  # above half a low sample rate
             band = torch.zeros(1, spectrum.shape[1])
@@ -109,7 +118,8 @@ def _contrast(spectrum: Tensor, hertz: Tensor) -> dict[str, float]:
     return values
 
 
-def _harmony(spectrum: Tensor, sample_rate_hz: int, n_fft: int) -> dict[str, float]:
+def _harmony(waveform: Tensor, sample_rate_hz: int) -> dict[str, float]:
+    n_fft, _, spectrum = _spectrum(waveform, sample_rate_hz, PITCH_WINDOW_SECONDS, PITCH_HOP_SECONDS)
     chroma = _chroma_bank(sample_rate_hz, n_fft) @ spectrum  # (12, frames)
     chroma = chroma / (chroma.sum(dim=0, keepdim=True) + _EPSILON)
     whole = chroma.mean(dim=1)
@@ -161,7 +171,8 @@ def _rhythm(mel: Tensor, frames_per_s: float) -> dict[str, float]:
         values[f"tempogram_{bpm}"] = max(
             strength[near] for near in range(round(bpm / 1.06), round(bpm * 1.06)) if near in strength
         )
-    # Of tempi an octave apart the one near 120 is preferred, as listeners do (Ellis, "Beat tracking by dynamic programming", 2007).
+    # Of tempi an octave apart the one near 120 is preferred, as listeners do (Ellis, "Beat tracking by dynamic
+    # programming", 2007).
     tempo = max(strength, key=lambda bpm: strength[bpm] * math.exp(-0.5 * (math.log2(bpm / 120) / 0.9) ** 2))
     values["tempo_bpm"], values["tempo_strength"] = float(tempo), strength[tempo]
     return values
@@ -190,9 +201,9 @@ def _cosines(mels: int) -> Tensor:
 
 @cache
 def _chroma_bank(sample_rate_hz: int, n_fft: int) -> Tensor:
-    """Which bins belong to which pitch class, shape ``(12, bins)``, C first: a bump of a semitone's width, 60 to 4,200 Hz."""
+    """Which bins belong to which pitch class, shape ``(12, bins)``, C first: 60 to 4,200 Hz."""
     hertz = torch.linspace(0, sample_rate_hz / 2, n_fft // 2 + 1)
     heard = (hertz >= 60) & (hertz <= 4200)
     pitch = 69 + 12 * torch.log2(hertz.clamp(min=1) / 440)
     away = (pitch[None] - torch.arange(12)[:, None] + 6) % 12 - 6
-    return torch.exp(-0.5 * (away / 0.5) ** 2) * heard
+    return torch.exp(-0.5 * (away / 0.35) ** 2) * heard

@@ -1,4 +1,4 @@
-"""Waveform to log-mel spectrogram: the network's front-end, with its settings from params.yaml (section ``frontend``)."""
+"""Waveform to log-mel spectrogram: the network's front-end, set by params.yaml (section ``frontend``)."""
 
 import hashlib
 import json

@@ -1,0 +1,38 @@
+import subprocess
+import sys
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from earmark.cli import main
+
+EARMARK = Path(sys.executable).parent / "earmark"
+
+
+class TestCommand:
+    def test_help_lists_what_a_user_does(self):
+        text = subprocess.run([EARMARK, "--help"], capture_output=True, text=True, check=True).stdout
+        assert all(word in text for word in ("import", "predict", "demo", "up"))
+
+    def test_help_loads_no_heavy_library(self):
+        """Speed is measured in bench/road.py; here is what it rests on."""
+        code = (
+            "import sys, earmark.cli\n"
+            "try: earmark.cli.main(['--help'])\n"
+            "except SystemExit: pass\n"
+            "heavy = {'torch', 'pandas', 'numpy', 'mlflow', 'prefect', 'bentoml', 'dvc', 'great_expectations'}\n"
+            "print('loaded:', sorted(heavy & set(sys.modules)))"
+        )
+        printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        assert printed.splitlines()[-1] == "loaded: []"
+
+    def test_importing_earmark_loads_nothing(self):
+        code = "import sys; before = set(sys.modules); import earmark; print(sorted(set(sys.modules) - before))"
+        printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        assert printed.strip() == "['earmark']"
+
+    def test_a_deliberate_error_is_a_sentence_and_an_exit_code(self, tmp_path):
+        (tmp_path / "params.yaml").write_text("catalogue: {}\n")
+        result = CliRunner().invoke(main, ["--root", str(tmp_path), "stage", "split"])
+        assert result.exit_code == 2
+        assert "missing key" in result.output and "Traceback" not in result.output
