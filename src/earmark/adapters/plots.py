@@ -87,11 +87,12 @@ def _figure(width: float, height: float, *, columns: int = 1) -> tuple["Figure",
     """A figure and its axes; sizes in inches."""
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     # Figures of their own, without pyplot: nothing global is left behind, and threads do not meet.
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.14, h_pad=0.14)  # type: ignore[union-attr]  # inches
+        room = ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.14)  # inches
+        figure = Figure(figsize=(width, height), layout=room)
         return figure, figure.subplots(1, columns)
 
 

@@ -79,7 +79,8 @@ def _experiment(client: "MlflowClient", params: Params, root: Path) -> str:
     if found is None:
         # Without a server MLflow would put artefacts below the current folder, wherever that is.
         location = (root / ARTEFACTS / name).resolve().as_uri() if embedded(root) else None
-        return str(client.create_experiment(name, artifact_location=location))
+        tags = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page opens on runs, not on prompts
+        return str(client.create_experiment(name, artifact_location=location, tags=tags))
     if found.lifecycle_stage != "active":
         raise RegistryError(
             f"MLflow's experiment {name!r} was deleted. `mlflow experiments restore -x {found.experiment_id}` brings "
