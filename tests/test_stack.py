@@ -88,7 +88,14 @@ def test_up_starts_everything_and_after_ctrl_c_nothing_of_it_is_left(tmp_path):
     env = {
         name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_", "BENTOML_"))
     }
-    up = subprocess.Popen([EARMARK, "up"], cwd=root, env=env, stdout=subprocess.PIPE, text=True)
+    with subprocess.Popen([EARMARK, "up"], cwd=root, env=env, stdout=subprocess.PIPE, text=True) as up:
+        try:
+            use_and_end(up, root)
+        finally:
+            up.kill()
+
+
+def use_and_end(up: subprocess.Popen[str], root: Path) -> None:
     assert up.stdout is not None
     addresses = {}
     for line in up.stdout:
@@ -103,7 +110,6 @@ def test_up_starts_everything_and_after_ctrl_c_nothing_of_it_is_left(tmp_path):
     assert len(family) >= 8  # four services, four guards
     up.send_signal(signal.SIGINT)
     assert up.wait(60) == 0
-    up.stdout.close()
     assert [pid for pid in family if Path(f"/proc/{pid}").exists()] == []
     assert not any(answers(address) for address in addresses.values())
 
