@@ -1,9 +1,6 @@
 """A whole earmark project that is small: three styles of tones made by code, a small network, a few epochs."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +8,7 @@ import numpy as np
 import yaml
 from scipy.io import wavfile
 
-from earmark.adapters import dvc
+from earmark.adapters import dvc, processes
 from earmark.catalogue.importing import import_collection, use_collection
 from earmark.catalogue.sources.folder import FolderSource
 from earmark.params import load_params
@@ -27,10 +24,8 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "evaluation": {"resamples": 200},
 }
 
-# The environment of a terminal in which nobody ever used these tools.
-_TOOLS = ("PREFECT_", "MLFLOW_", "BENTOML_", "DVC_")
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(_TOOLS)}
-ENVIRONMENT["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+# A developer's own MLflow server is left alone: empty means the database in the project.
+EMBEDDED = {"MLFLOW_TRACKING_URI": ""}
 
 # What a project consists of, besides the files of the root itself.
 _PARTS = ("src/", "flows/", "data/", ".dvc/")
@@ -83,10 +78,12 @@ def run_dvc(root: Path, *arguments: str) -> str:
     Raises:
         AssertionError: It failed.
     """
-    command = [str(Path(sys.executable).with_name("dvc")), *arguments]
-    done = subprocess.run(command, cwd=root, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done.stdout
+    said: list[str] = []
+    # Under earmark's own guard: a test that is interrupted leaves no stage running.
+    finished = processes.run([*processes.program("dvc"), *arguments], cwd=root, env=EMBEDDED, on_line=said.append)
+    text = "\n".join(said)
+    assert finished.exit_code == 0, f"dvc {' '.join(arguments)}:\n{text[-4000:]}"
+    return text
 
 
 def results(root: Path) -> dict[str, str]:

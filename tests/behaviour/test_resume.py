@@ -3,23 +3,24 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_project import ENVIRONMENT, results, run_dvc
+from small_project import EMBEDDED, results, run_dvc
+
+from earmark.adapters import processes
 
 pytestmark = pytest.mark.slow
 
 
 def kill_when(root: Path, arrived: Callable[[], bool]) -> None:
     """Run `dvc repro`, and kill it with all its children the moment ``arrived`` says so."""
-    command = [str(Path(sys.executable).with_name("dvc")), "repro", "evaluate"]
-    repro = subprocess.Popen(
-        command, cwd=root, env=ENVIRONMENT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    command = [*processes.program("dvc"), "repro", "evaluate"]
+    env = processes.environment(EMBEDDED)
+    silent = subprocess.DEVNULL
+    repro = subprocess.Popen(command, cwd=root, env=env, start_new_session=True, stdout=silent, stderr=silent)
     while not arrived():
         assert repro.poll() is None, "dvc repro ended before it could be killed"
         time.sleep(0.005)

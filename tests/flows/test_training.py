@@ -97,7 +97,7 @@ def test_two_runs_on_one_workspace_take_turns_as_a_whole(server, project):
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
     both = [subprocess.Popen(command, cwd=project, env={**os.environ, **server}, stdout=subprocess.PIPE) for _ in "ab"]
-    runs = [Watched(each.communicate(timeout=240)[0].decode().split()[-1]) for each in both]
+    runs = [Watched(each.communicate(timeout=540)[0].decode().split()[-1]) for each in both]
     assert [each.run.state_name for each in runs] == ["Completed", "Completed"]
     first, second = sorted(runs, key=lambda each: min(task.start_time for task in each.tasks.values()))
     assert max(task.end_time for task in first.tasks.values()) < min(task.start_time for task in second.tasks.values())
@@ -118,9 +118,9 @@ def test_a_scheduled_run_appears_by_itself_and_completes_and_the_schedule_outliv
         command = [sys.executable, "-c", textwrap.dedent(code)]
         serving = subprocess.Popen(command, cwd=project, env={**os.environ, **server}, stdout=file, stderr=file)
     try:
-        deployment = wait_for(lambda: deployment_named("training/often"), 90)
+        deployment = wait_for(lambda: deployment_named("training/often"), 240)
         assert deployment is not None, log.read_text()
-        done = wait_for(lambda: [one for one in runs_of(deployment.id) if one.state_name == "Completed"], 150)
+        done = wait_for(lambda: [one for one in runs_of(deployment.id) if one.state_name == "Completed"], 300)
         assert done, log.read_text()
         assert done[0].auto_scheduled
         assert Watched(done[0].id).state_names() == dict.fromkeys([ADDED, "letters", "words", "count"], "Completed") | {
