@@ -52,6 +52,9 @@ class Stack:
             "PREFECT_HOME": str(self.root / HOME / "prefect"),
             "PREFECT_API_URL": api,
             "PREFECT_UI_API_URL": api,
+            # By default leases live in the server's memory: killed together with a run, it would keep the run's place
+            # taken in its database for ever, and the next run waiting.
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
             "MLFLOW_TRACKING_URI": f"http://{HOST}:{self.mlflow_port}" if self.mlflow_port else database,
             "BENTOML_HOME": str(self.root / HOME / "bentoml"),
             "EARMARK_ROOT": str(self.root),
