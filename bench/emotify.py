@@ -139,7 +139,7 @@ def answer(fold: Fold, workspace: Path, params: Params) -> dict[str, list[int]]:
     labels = material.indices(train)
     described = material.descriptors(train), material.descriptors(test)
     forest = fit_forest(described[0], labels, dataclasses.replace(params.forest, seed=fold.seed))
-    answers: dict[str, NDArray[Any]] = {
+    answers: dict[str, Any] = {
         "majority": np.full(len(test), np.bincount(labels).argmax()),
         "forest": forest.predict(described[1]),
         **_machines(described, labels, train["group"].to_numpy(object)),

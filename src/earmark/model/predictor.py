@@ -6,6 +6,7 @@ settings, labels, weights, what it was trained on), so that training and serving
 A predictor's folder holds ``predictor.json`` and the weights: ``network.pt`` or ``forest.joblib``.
 """
 
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -164,8 +165,11 @@ class NetworkPredictor(Predictor):
         return {"network": to_dict(self.size)}
 
     def _save_weights(self, folder: Path) -> None:
+        # By way of memory: given a path, torch writes the file's name into it, and equal weights would differ in bytes.
+        content = io.BytesIO()
+        torch.save(self.network.state_dict(), content)
         with replacing(folder / "network.pt") as part:
-            torch.save(self.network.state_dict(), part)
+            part.write_bytes(content.getvalue())
 
 
 @dataclass(frozen=True)
