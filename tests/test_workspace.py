@@ -19,9 +19,10 @@ class TestPaths:
         named = {
             str(getattr(workspace, name))
             for name in (
-                "CATALOGUE QUARANTINE SPLITS FEATURES DESCRIPTORS NETWORK FOREST VALIDATION DATA_DOCS SPLIT_SUMMARY "
-                "LEARNING_CURVE METRICS PER_CLASS CONFUSION PREDICTIONS RUN"
-            ).split()
+                *("CATALOGUE", "QUARANTINE", "SPLITS", "FEATURES", "DESCRIPTORS", "NETWORK", "FOREST", "VALIDATION"),
+                *("DATA_DOCS", "SPLIT_SUMMARY", "LEARNING_CURVE", "METRICS", "PER_CLASS", "CONFUSION", "PREDICTIONS"),
+                "RUN",
+            )
         }
         assert made == named
 

@@ -1,1 +1,1 @@
-"""earmark evaluates musical works. Importing it does nothing; start from `earmark --help` or `earmark.model.predictor`."""
+"""earmark evaluates musical works. Importing it does nothing; begin with `earmark --help`."""

@@ -27,7 +27,7 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("earmark"), prog_name="earmark")
-@click.option("--root", type=click.Path(path_type=Path), help="The project's folder [default: the nearest with a params.yaml].")
+@click.option("--root", type=click.Path(path_type=Path), help="The project [default: the nearest with a params.yaml].")
 @click.pass_context
 def main(ctx: click.Context, root: Path | None) -> None:
     """Evaluates musical works: learnt from your catalogue and your listeners.

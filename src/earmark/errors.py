@@ -5,7 +5,7 @@ Whoever catches `EarmarkError` has caught them all; the command line prints thei
 
 
 class EarmarkError(Exception):
-    """Something that the user can mend. The message says what was found, what is needed, the likely cause, the remedy."""
+    """Something that the user can mend. The message says what was found, what is needed, the likely cause, a remedy."""
 
     exit_code = 1
 

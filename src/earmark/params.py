@@ -8,7 +8,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -168,7 +168,7 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ParamsError(f"There is no {path}. Run this in the project's root, or give the root with --root.") from None
+        raise ParamsError(f"There is no {path}. Run this in the project's root, or name it with --root.") from None
     except yaml.YAMLError as error:
         raise ParamsError(f"{path} is not valid YAML: {error}") from None
     return _build(Params, content, where=str(path))
@@ -189,10 +189,10 @@ def from_dict(cls: type[Section], values: Mapping[str, Any], *, where: str) -> S
     return _build(cls, values, where=where)
 
 
-def _build(cls: Any, values: Any, *, where: str) -> Any:
+def _build(cls: type[Section], values: Any, *, where: str) -> Section:
     if not isinstance(values, Mapping):
         raise ParamsError(f"{where} should be a mapping with the keys {_names(cls)}, but is {values!r}.")
-    fields = {field.name: field for field in dataclasses.fields(cls)}
+    fields = [field.name for field in dataclasses.fields(cast(Any, cls))]
     if unknown := [str(key) for key in values if key not in fields]:
         raise ParamsError(f"{where}: unknown key {', '.join(unknown)}. Known here: {_names(cls)}.")
     if missing := [name for name in fields if name not in values]:
@@ -203,7 +203,7 @@ def _build(cls: Any, values: Any, *, where: str) -> Any:
 
 def _value(kind: Any, value: Any, *, where: str) -> Any:
     if dataclasses.is_dataclass(kind):
-        return _build(kind, value, where=where)
+        return _build(cast(type[Any], kind), value, where=where)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

@@ -7,7 +7,9 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-def progress(items: Iterable[Item], *, description: str, total: int | None = None, unit: str = "track") -> Iterator[Item]:
+def progress(
+    items: Iterable[Item], *, description: str, total: int | None = None, unit: str = "track"
+) -> Iterator[Item]:
     """Yield ``items`` and show on standard error how far it is."""
     from tqdm import tqdm
 

@@ -103,4 +103,5 @@ def read_tracks(path: Path) -> pd.DataFrame:
         raise CatalogueError(
             f"{path} lacks the columns {', '.join(missing)}. It was not written by this version of earmark."
         )
-    return table.select(SCHEMA.names).to_pandas()
+    tracks: pd.DataFrame = table.select(SCHEMA.names).to_pandas()
+    return tracks

@@ -67,7 +67,7 @@ def run(params: Params, root: Path) -> None:
 
 
 def _extracted(jobs: list[_Job]) -> Iterator[tuple[int, np.ndarray]]:
-    """Frames and descriptors of each job, in order, from a process per core (spawn: a fork after torch has threads hangs)."""
+    """Frames and descriptors of each job, in order. A process per core, spawned: a fork after torch's threads hangs."""
     workers = os.cpu_count() or 1
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
         yield from pool.map(_extract, jobs, chunksize=max(1, min(8, len(jobs) // workers)))
