@@ -73,6 +73,7 @@ def schedules(root: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["serve"]:
-        training.serve(**schedules(find_root()), pause_on_shutdown=False)
+        # limit: a run that has to wait its turn waits on the server, not as a process beside the one that works.
+        training.serve(**schedules(find_root()), pause_on_shutdown=False, limit=1)
     else:
         training()

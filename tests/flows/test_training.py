@@ -111,7 +111,7 @@ def test_a_scheduled_run_appears_by_itself_and_completes_and_the_schedule_outliv
         sys.path.insert(0, "flows")
         from training import training
         parameters = {"registry": False, "push": False, "pull": False}
-        training.serve(name="often", interval=5, parameters=parameters, pause_on_shutdown=False)
+        training.serve(name="often", interval=5, parameters=parameters, pause_on_shutdown=False, limit=1)
     """
     log = project / "serve.log"
     with log.open("wb") as file:
