@@ -12,27 +12,26 @@ import numpy as np
 
 # General MIDI programs, counted from 0: one pool for every style.
 PROGRAMS = (
-    *(0, 4, 6, 11),  # piano, electric piano, harpsichord, vibraphone
-    *(16, 19, 21, 22),  # electric organ, pipe organ, accordion, harmonica
-    *(24, 25, 46, 105),  # nylon guitar, steel guitar, harp, banjo
-    *(40, 41, 42, 48),  # violin, viola, cello, strings
-    *(52, 56, 60),  # choir, trumpet, horn (the soundfont's saxophones lack notes)
-    *(68, 71, 73, 110),  # oboe, clarinet, flute, fiddle
+    *(0, 6),  # piano, harpsichord
+    *(16, 19, 21),  # electric organ, pipe organ, accordion
+    *(24, 46),  # guitar, harp
+    *(40, 48),  # violin, strings
+    *(68, 71, 73),  # oboe, clarinet, flute (the soundfont's saxophones lack notes)
 )
 
-BEATS_PER_MINUTE = (60.0, 126.0)
-SEMITONES = (-6, 6)
+BEATS_PER_MINUTE = (80.0, 112.0)
+SEMITONES = (-4, 4)
 ONE_INSTRUMENT_SHARE = 0.5  # of the clips: all parts on one instrument; in the others each part has its own
 LEVEL_DBFS = (-38.0, -24.0)
-SIGNAL_TO_NOISE_DB = (14.0, 40.0)
+SIGNAL_TO_NOISE_DB = (24.0, 48.0)
 NOISE_SLOPE_DB_PER_OCTAVE = (-6.0, 0.0)
-REVERBERATION_S = (0.2, 1.8)
-REVERBERATION_SHARE = (0.0, 0.6)
-TILT_DB_PER_OCTAVE = (-3.0, 2.0)
+REVERBERATION_S = (0.2, 1.0)
+REVERBERATION_SHARE = (0.0, 0.2)
+TILT_DB_PER_OCTAVE = (-1.5, 1.5)
 VELOCITY = (55.0, 105.0)
-VELOCITY_SPREAD = (2.0, 14.0)
-TIMING_SPREAD_S = (0.002, 0.018)
-ARTICULATION = (0.65, 1.0)
+VELOCITY_SPREAD = (2.0, 8.0)
+TIMING_SPREAD_S = (0.001, 0.008)
+ARTICULATION = (0.8, 1.0)
 
 # Instruments are drawn for more parts than a score has, so that the number of parts changes no other draw.
 MOST_PARTS = 16

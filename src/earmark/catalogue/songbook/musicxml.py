@@ -42,6 +42,7 @@ class _Cursor:
     semitones: int = 0
     beat: float | None = None
     bar: float | None = None
+    tied: set[int] = field(default_factory=set)
     measures: list[_Measure] = field(default_factory=list)
 
 
@@ -127,8 +128,12 @@ def _measure(element: Element, cursor: _Cursor) -> _Measure:
         length = max(length, now)
         pitch = child.find("pitch")
         if pitch is not None and duration > 0:
-            continues = any(tie.get("type") == "stop" for tie in child.findall("tie"))
-            notes.append((Note(onset, duration, _pitch(pitch) + cursor.semitones), continues))
+            kinds = {tie.get("type") for tie in [*child.findall("tie"), *child.findall("notations/tied")]}
+            semitone = _pitch(pitch) + cursor.semitones
+            # some files mark only where a tie begins: then the next note of that pitch, if it follows at once, ends it
+            continues = "stop" in kinds or semitone in cursor.tied
+            cursor.tied = (cursor.tied | {semitone}) if "start" in kinds else (cursor.tied - {semitone})
+            notes.append((Note(onset, duration, semitone), continues))
     return _Measure(length, notes)
 
 
@@ -167,7 +172,8 @@ def _starts(parts: list[_Cursor]) -> tuple[list[list[float]], float]:
     """Where each measure of each part begins, and the length of the piece, in quarter notes.
 
     Parts of one length each follow their own barlines (early music has them where the words need them). Parts that do
-    not add up, but have as many measures, were filled carelessly: there the longest one says where a measure ends.
+    not add up, but have as many measures, were filled carelessly, mostly with rests of a wrong length: there the
+    longest part that sounds says where a measure ends.
     """
     if not parts:
         raise UnusableScore("malformed", "there is no part in it")
@@ -177,8 +183,10 @@ def _starts(parts: list[_Cursor]) -> tuple[list[list[float]], float]:
     if len({len(part.measures) for part in parts}) > 1:
         found = ", ".join(f"{total:g}" for total in totals)
         raise UnusableScore("malformed", f"its parts do not fit together: they last {found} quarter notes")
+    columns = zip(*(part.measures for part in parts), strict=True)
     longest = [
-        max(measure.length for measure in column) for column in zip(*(part.measures for part in parts), strict=True)
+        max((measure.length for measure in column if measure.notes), default=min(one.length for one in column))
+        for column in columns
     ]
     return [_running(longest)] * len(parts), sum(longest)
 
