@@ -155,10 +155,19 @@ def _say(number: int, title: str, text: str) -> None:
 
 _PREFECT_LINE = re.compile(r"[\d:.]+ \| (?P<level>\w+) +\| (?:Flow|Task) run '(?P<name>[^']*)' - (?P<text>.*)")
 
+# Hints of the tools about what one might type next; the log files have them.
+_HINTS = re.compile(
+    r"To track the changes|\s*git add|To enable auto|\s*dvc config|Use `dvc push|(Upda|Genera)ting lock file|>"
+)
+
 
 def _show_line(line: str) -> None:
     """One line of the flow: the stage's name, then what it says."""
+    if " INFO mlflow." in line:
+        return
     told = _PREFECT_LINE.match(line)
+    if told and _HINTS.match(told["text"]):
+        return
     # data/dvc.yaml:songbook is long for a name; its end says enough.
     click.echo(f"   {told['name'].rpartition(':')[2]:<14.14} {told['text']}" if told else f"   {line}")
 
