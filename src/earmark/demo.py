@@ -48,14 +48,15 @@ def demo(root: Path) -> int:
     try:
         with stop_on_signals(), only_one(root), Supervisor(root) as supervisor:
             stack = Stack.on_free_ports(root)
-            if not _stands_already(params, root, stack, supervisor):
+            stands = _stands_already(params, root, stack, supervisor)
+            if not stands:
                 supervisor.stop()
                 _train(root, stack, supervisor)
                 _say(4, "The service", "BentoML serves the champion of the registry.")
                 supervisor.start(stack.service(ready="readyz"))
             supervisor.wait_until_ready(on_ready=show)
             song = held_out_song(root)
-            _say(5, "The question", f"{song.title}, held out of training, is sent to POST /predict.")
+            _say(4 if stands else 5, "The question", f"{song.title}, held out of training, is sent to POST /predict.")
             answer = ask(f"{stack.service().address}/predict", song.path)
             _show_answer(root, song, answer)
     except KeyboardInterrupt:
