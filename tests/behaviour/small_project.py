@@ -36,11 +36,7 @@ def make_project(folder: Path) -> Path:
     root = folder / "project"
     root.mkdir()
     for name in git(CHECKOUT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
-        if (
-            name.startswith(("src/", "flows/", "data/"))
-            or "/" not in name
-            or name in (".dvc/config", ".dvc/.gitignore")
-        ):
+        if name.startswith(_PARTS) or "/" not in name:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(CHECKOUT / name, root / name)
     content = yaml.safe_load((root / "params.yaml").read_text())
