@@ -8,6 +8,7 @@ import yaml
 from small_project import run_dvc
 
 from earmark.adapters import dvc
+from scratch import git
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +38,8 @@ def test_a_changed_training_parameter_reruns_only_what_depends_on_it_and_dvc_tel
     built_project, copy_of
 ):
     root = copy_of(built_project)
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message", "What the first run made")
     before = json.loads((root / "reports" / "metrics.json").read_text())
     content = (root / "params.yaml").read_text()
     assert "epochs: 20" in content

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.slow
 
 def hashes_below(root: Path, *folders: str) -> dict[str, str]:
     files = [path for folder in folders for path in (root / folder).rglob("*") if path.is_file()]
+    files = [path for path in files if path.name != ".gitignore"]  # git's, not DVC's
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 

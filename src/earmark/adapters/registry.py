@@ -233,6 +233,7 @@ def _version_of(client: "MlflowClient", name: str, recorded: dict[str, str], sco
         run_id=run_id,
         model_id=recorded["model_id"],
         tags=tags,
+        await_creation_for=0,  # it is ready at once; waiting would only be announced
         description=f"The {run.data.tags['kind']} of run {run.info.run_name}: accuracy {scores['accuracy']:.3f} "
         f"[{scores['accuracy_low']:.3f}, {scores['accuracy_high']:.3f}] on the test tracks of its time.",
     )
