@@ -1,11 +1,16 @@
 """Shared by all tests: recordings made by code."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from made_audio import FORMATS, encode_tone
+
+# A shell that runs this in the background has Ctrl-C ignored, and every program started from here would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
