@@ -14,7 +14,7 @@ from earmark.params import Params
 from earmark.workspace import CATALOGUE, SPLITS
 
 if TYPE_CHECKING:
-    from earmark.model.predictor import Predictor
+    from earmark.model.predictor import ForestPredictor, NetworkPredictor
 
 
 def compare(params: Params, root: Path) -> Verdict:
@@ -72,13 +72,15 @@ def _judged(params: Params, root: Path, version: str, champion: str | None) -> V
     )
 
 
-def _load(params: Params, root: Path, alias: str, folder: Path) -> "Predictor":
+def _load(params: Params, root: Path, alias: str, folder: Path) -> "NetworkPredictor | ForestPredictor":
     from earmark.model.predictor import load_predictor
 
     return load_predictor(fetch(params, root, alias, folder / alias).folder)
 
 
-def _right(model: "Predictor", tracks: pd.DataFrame, root: Path) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _right(
+    model: "NetworkPredictor | ForestPredictor", tracks: pd.DataFrame, root: Path
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     from earmark.model.scoring import probabilities_of
 
     if tracks.empty:
