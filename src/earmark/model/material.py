@@ -31,6 +31,10 @@ class Material:
     frontend: Frontend
 
     @cached_property
+    def _cache(self) -> FeatureCache:
+        return FeatureCache(self.root / FEATURE_CACHE, self.frontend)
+
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """The genres to learn, in alphabetical order.
 
@@ -75,8 +79,7 @@ class Material:
 
     def log_mel(self, track: object) -> LogMelArray:
         """The log-mel of one row of `tracks`, mapped from the feature cache, shape ``(frames, mels)``."""
-        cache = FeatureCache(self.root / FEATURE_CACHE, self.frontend)
-        return cache.get(track.content_hash, self.root / track.path)  # type: ignore[attr-defined]
+        return self._cache.get(track.content_hash, self.root / track.path)  # type: ignore[attr-defined]
 
     def descriptors(self, tracks: pd.DataFrame) -> NDArray[np.float64]:
         """Shape ``(tracks, descriptors)``."""
