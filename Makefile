@@ -27,8 +27,8 @@ demo: setup  ## the whole road once: songbook, pipeline, registry, service, an a
 up: setup  ## Prefect (server and schedules), MLflow and the service, until Ctrl-C
 	@$(BIN)/earmark up
 
-test: setup  ## the tests
-	@$(BIN)/pytest $(ARGS)
+test: setup  ## the tests; ARGS="-k name" chooses, ARGS="-n 0 -x" runs them one by one
+	@$(BIN)/pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder --durations 10 $(ARGS)
 
 lint: setup  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
@@ -40,9 +40,9 @@ format: setup  ## let ruff tidy the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: setup  ## resolve the dependencies anew
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --all-extras \
-		--no-emit-index-url --no-header --quiet --upgrade pyproject.toml -o requirements.lock
+lock: setup  ## resolve the dependencies; UPGRADE=--upgrade takes the newest
+	$(BIN)/uv pip compile --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --all-extras \
+		--no-emit-index-url --no-header --quiet $(UPGRADE) pyproject.toml -o requirements.lock
 
 bench-emotify: setup  ## genre on real songs: make bench-emotify DATA=path/to/emotify (about half an hour)
 	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-emotify DATA=path/to/emotify"; exit 2; }
@@ -62,6 +62,6 @@ clean:  ## remove what can be made again, but no data, models or records
 	@test -x $(BIN)/python && $(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	@awk '/^uv==/{p=1} p{print} p&&!/\\$$/{exit}' requirements.lock > .venv/uv.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock
-	@$(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	@$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -8,13 +8,13 @@ import click
 import pytest
 
 from earmark.cli import main
+from scratch import CHECKOUT
 
-PROJECT = Path(__file__).parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/development.md")
 
 
 def text(page: str) -> str:
-    return (PROJECT / page).read_text(encoding="utf-8")
+    return (CHECKOUT / page).read_text(encoding="utf-8")
 
 
 def commands(page: str) -> list[str]:
@@ -54,14 +54,14 @@ class TestReadme:
     @pytest.mark.parametrize("page", PAGES)
     def test_every_linked_file_exists(self, page):
         links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text(page))
-        missing = [link for link in links if not (PROJECT / page).parent.joinpath(link).exists()]
+        missing = [link for link in links if not (CHECKOUT / page).parent.joinpath(link).exists()]
         assert not missing
 
     def test_every_place_in_the_table_exists(self):
         cells = re.findall(r"^\| (`[^|]+`) \|", text("README.md"), flags=re.M)
         places = [place for cell in cells for place in re.findall(r"`([^`]+)`", cell)]
         assert len(places) > 10
-        assert [place for place in places if not (PROJECT / place).exists()] == []
+        assert [place for place in places if not (CHECKOUT / place).exists()] == []
 
     def test_no_place_is_left_to_be_filled_in(self):
         assert not re.search(r"@@|TODO|FIXME", "".join(map(text, PAGES)))

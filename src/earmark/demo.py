@@ -1,6 +1,6 @@
 """`earmark demo`: the whole road once, for real, saying at each step what happens and where to look.
 
-Servers, pipeline, registry, service, and a question: what does the champion say about a song it has never heard? What
+Servers, pipeline, registry, service, and a question: what does the champion say about songs it has never heard? What
 was made stays; what was started is stopped. A second run finds the road built and asks again.
 """
 
@@ -10,8 +10,10 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import click
@@ -25,6 +27,7 @@ from earmark.stack import Stack, only_one, show, stop_on_signals
 from earmark.workspace import CATALOGUE, LOGS, METRICS, PARAMS, RUN, SPLITS
 
 INTERRUPTED = 130
+SONGS = 8
 
 
 @dataclass(frozen=True)
@@ -55,17 +58,20 @@ def demo(root: Path) -> int:
                 _say(4, "The service", "BentoML serves the champion of the registry.")
                 supervisor.start(stack.service(ready="readyz"))
             supervisor.wait_until_ready(on_ready=show)
-            song = held_out_song(root)
-            _say(4 if stands else 5, "The question", f"{song.title}, held out of training, is sent to POST /predict.")
-            answer = ask(f"{stack.service().address}/predict", song.path)
-            _show_answer(root, song, answer)
+            songs = held_out_songs(root)
+            _say(
+                4 if stands else 5,
+                "The question",
+                "What is this? The first song of each genre that was held out of training is sent to POST /predict.\n",
+            )
+            _show_answers(root, songs, [ask(f"{stack.service().address}/predict", song.path) for song in songs])
     except KeyboardInterrupt:
         click.echo(
             "\nInterrupted. What was started is stopped; what was made stays, and the next run goes on from there."
         )
         return INTERRUPTED
     click.echo(f"\nDone in {time.monotonic() - start:.0f} s; everything that was started is stopped.")
-    click.echo("`make up` keeps it running: Prefect and its schedules, MLflow, the service.")
+    click.echo("`make up` keeps it running (Prefect and its schedules, MLflow, the service), for songs of your own.")
     return 0
 
 
@@ -84,24 +90,29 @@ def _stands_already(params: Params, root: Path, stack: Stack, supervisor: Superv
     return not verdict.promote
 
 
-def held_out_song(root: Path) -> Song:
-    """The first test song by track_id: not a lucky one, always the same one.
+def held_out_songs(root: Path) -> list[Song]:
+    """The first test song of each genre by track_id, at most `SONGS`: not the lucky ones, always the same ones.
 
     Raises:
         ToolError: There is no test song.
     """
     import pandas as pd
 
-    tracks = pd.read_parquet(root / CATALOGUE).set_index("track_id")
     splits = pd.read_parquet(root / SPLITS)
-    held_out = sorted(splits.loc[splits["split"] == "test", "track_id"])
-    if not held_out:
+    test = splits[splits["split"] == "test"].sort_values("track_id").drop_duplicates("genre").head(SONGS)
+    if test.empty:
         raise ToolError(
             f"{SPLITS} has no test song, so there is nothing to ask about. Raise split.test_share in params.yaml."
         )
-    track = tracks.loc[held_out[0]]
-    title = track["title"] if isinstance(track["title"], str) else Path(held_out[0]).name
-    return Song(root / str(track["path"]), title, str(track["genre"]))
+    tracks = pd.read_parquet(root / CATALOGUE).set_index("track_id").loc[test["track_id"]]
+    titles = [
+        title if isinstance(title, str) else Path(name).name
+        for title, name in zip(tracks["title"], tracks.index, strict=True)
+    ]
+    return [
+        Song(root / path, title, genre)
+        for path, title, genre in zip(tracks["path"], titles, tracks["genre"], strict=True)
+    ]
 
 
 def ask(url: str, path: Path) -> dict[str, Any]:
@@ -173,19 +184,21 @@ def _show_line(line: str) -> None:
     click.echo(f"   {told['name'].rpartition(':')[2]:<14.14} {told['text']}" if told else f"   {line}")
 
 
-def _show_answer(root: Path, song: Song, answer: dict[str, Any]) -> None:
-    model = answer["model"]
-    best = answer["genres"][0]["genre"]
-    click.echo(f"\n   {'style':<16} {'probability':>11}")
-    for row in answer["genres"][:5]:
-        note = "  <- what it is" if row["genre"] == song.genre else ""
-        click.echo(f"   {row['genre']:<16} {row['probability']:>11.1%}{note}")
-    verdict = "right" if best == song.genre else "wrong"
-    click.echo(f"\n   It says {best}; it is {song.genre}: {verdict}.")
-    click.echo(f"   Answered by version {model['version']} of {model['name']}, run {model['run_id']}.")
-    scores = read_json(root / METRICS)
+def _show_answers(root: Path, songs: Sequence[Song], answers: Sequence[dict[str, Any]]) -> None:
+    guesses = [[f"{row['genre']} {row['probability']:.0%}" for row in answer["genres"][:2]] for answer in answers]
+    rows = [
+        ["it is", "it says", "or else", "song"],
+        *([song.genre, *guess, song.title] for song, guess in zip(songs, guesses, strict=True)),
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        cells = "   ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False))
+        click.echo(f"   {cells}   {shorten(row[3], 48, placeholder='…')}")
+    right = sum(answer["genres"][0]["genre"] == song.genre for song, answer in zip(songs, answers, strict=True))
+    scores, model = read_json(root / METRICS), answers[0]["model"]
+    tested = f"{scores['test_tracks']} test tracks of {scores['test_groups']} groups"
+    click.echo(f"\n   {right} of {len(songs)} right. So few prove nothing; accuracy on all {tested}:")
     for kind in ("network", "forest", "majority"):
         own = scores[kind]
-        interval = f"[{own['accuracy_low']:.3f}, {own['accuracy_high']:.3f}]"
-        click.echo(f"   Test accuracy, {kind:<9} {own['accuracy']:.3f} {interval}")
-    click.echo(f"   ({scores['test_tracks']} test tracks of {scores['test_groups']} groups)")
+        click.echo(f"   {kind:<9} {own['accuracy']:.3f} [{own['accuracy_low']:.3f}, {own['accuracy_high']:.3f}]")
+    click.echo(f"   Answered by version {model['version']} of {model['name']}, run {model['run_id']}.")

@@ -27,6 +27,7 @@ from mlflow import MlflowClient
 from sklearn.ensemble import RandomForestClassifier
 
 from earmark.adapters import mlflow
+from earmark.adapters.supervisor import free_port
 from earmark.audio.decode import decode
 from earmark.audio.descriptors import describe
 from earmark.catalogue.track import Track, write_tracks
@@ -37,8 +38,9 @@ from earmark.model.predictor import ForestPredictor, NetworkPredictor, load_pred
 from earmark.model.promotion import Verdict
 from earmark.params import Params, flatten, load_params
 from earmark.workspace import CHAMPION
+from postgresql_server import DATABASES
+from scratch import CHECKOUT
 
-PROJECT = Path(__file__).parents[2]
 RATE = 16000
 GENRES = ("high", "low")
 PITCHES = {"high": 2000.0, "low": 200.0}
@@ -48,7 +50,7 @@ YES = Verdict(promote=True, reason="because", challenger="?")
 
 @pytest.fixture(scope="session")
 def params() -> Params:
-    params = load_params(PROJECT / "params.yaml")
+    params = load_params(CHECKOUT / "params.yaml")
     return replace(
         params,
         catalogue=replace(params.catalogue, collection="tones"),
@@ -61,7 +63,7 @@ def params() -> Params:
 def template(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
     """A project as `evaluate` leaves it: high and low tones, a forest that tells them apart, a network that guesses."""
     root = tmp_path_factory.mktemp("template")
-    shutil.copy(PROJECT / "params.yaml", root)
+    shutil.copy(CHECKOUT / "params.yaml", root)
     tracks, splits = [], []
     for split, count in PARTS.items():
         for number in range(count):
@@ -128,7 +130,8 @@ def _reports(root: Path, tracks: list[Track]) -> None:
         "network": {**scores(0.5), "validation_accuracy": 0.5},
         "forest": {**scores(0.9), "validation_accuracy": 0.9},
         "majority": scores(0.4),
-        "difference": {"accuracy": -0.4, "low": -0.5, "high": -0.3},
+        "difference": {"accuracy": -0.4, "accuracy_low": -0.5, "accuracy_high": -0.3},
+        "validation_difference": {"accuracy": -0.4, "accuracy_low": -0.5, "accuracy_high": -0.3},
         "test_tracks": PARTS["test"],
         "test_groups": PARTS["test"],
     }
@@ -141,15 +144,16 @@ def _reports(root: Path, tracks: list[Track]) -> None:
     pd.DataFrame(per_class, columns=columns).to_csv(reports / "per_class.csv", index=False)
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(scope="session", params=DATABASES)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real tracking server that keeps the artefacts itself; its address."""
     folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    store = f"sqlite:///{folder}/mlflow.db"
+    if request.param == "postgresql":
+        store = "postgresql:" + request.getfixturevalue("postgresql").database("mlflow")
+    port = free_port(5000)
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "kept")]
+    command += ["--backend-store-uri", store, "--artifacts-destination", str(folder / "kept")]
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **quiet}, cwd=folder)
@@ -206,7 +210,7 @@ def change_result(root: Path) -> None:
 def swap_better(root: Path) -> None:
     """As if the network were better on the validation tracks."""
     metrics = read_json(root / "reports/metrics.json")
-    metrics["network"]["validation_accuracy"] = 0.99
+    metrics["validation_difference"] = {"accuracy": 0.4, "accuracy_low": 0.3, "accuracy_high": 0.5}
     write_json(root / "reports/metrics.json", metrics)
 
 
@@ -279,16 +283,20 @@ class TestRecord:
 
 
 class TestRegister:
-    def test_the_better_on_the_validation_tracks_is_the_challenger(self, root: Path, params: Params) -> None:
+    def test_a_forest_that_is_clearly_better_on_the_validation_tracks_is_the_challenger(
+        self, root: Path, params: Params
+    ) -> None:
         version = mlflow.register_challenger(params, root)
         client = asking(root)
         found = client.get_model_version_by_alias(params.registry.model, "challenger")
         assert (str(found.version), found.tags["kind"]) == (version, "forest")
         assert client.get_model_version_by_alias(params.registry.model, "baseline").tags["kind"] == "network"
 
-    def test_equals_go_to_the_network(self, root: Path, params: Params) -> None:
+    @pytest.mark.parametrize("known", [{"accuracy": -0.2, "accuracy_low": -0.5, "accuracy_high": 0.1}, None])
+    def test_without_a_clear_difference_it_is_the_network(self, root: Path, params: Params, known: Any) -> None:
         metrics = read_json(root / "reports/metrics.json")
-        metrics["network"]["validation_accuracy"] = metrics["forest"]["validation_accuracy"]
+        del metrics["validation_difference"]  # there may be no validation tracks
+        metrics |= {"validation_difference": known} if known else {}
         write_json(root / "reports/metrics.json", metrics)
         version = mlflow.register_challenger(params, root)
         assert asking(root).get_model_version(params.registry.model, version).tags["kind"] == "network"

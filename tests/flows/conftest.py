@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -12,18 +13,23 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from earmark.adapters import dvc
 from earmark.adapters.supervisor import Supervisor
 from earmark.stack import Stack
+from postgresql_server import DATABASES
 from scratch import CHECKOUT, scratch_project
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+@pytest.fixture(scope="session", params=DATABASES)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment in which every process finds the server; this process is told too."""
     root = tmp_path_factory.mktemp("server")
     stack = Stack.on_free_ports(root)
     (root / ".earmark" / "prefect").mkdir(parents=True)
+    service = stack.prefect
+    if request.param == "postgresql":
+        database = "postgresql+asyncpg:" + request.getfixturevalue("postgresql").database("prefect")
+        service = replace(service, env={**service.env, "PREFECT_SERVER_DATABASE_CONNECTION_URL": database})
     settings = {PREFECT_API_URL: stack.env["PREFECT_API_URL"], PREFECT_HOME: stack.env["PREFECT_HOME"]}
     with Supervisor(root) as supervisor:
-        supervisor.start(stack.prefect)
+        supervisor.start(service)
         supervisor.wait_until_ready()
         with temporary_settings(settings):
             yield {name: stack.env[name] for name in ("PREFECT_API_URL", "PREFECT_HOME")}

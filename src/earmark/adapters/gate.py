@@ -83,6 +83,4 @@ def _right(
 ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     from earmark.model.scoring import probabilities_of
 
-    if tracks.empty:
-        return np.zeros(0, dtype=np.bool_)
     return right(probabilities_of(model, tracks, root), model.labels, list(tracks["genre"]))

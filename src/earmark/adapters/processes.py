@@ -65,7 +65,7 @@ def program(name: str) -> list[str]:
     """
     beside = Path(sys.executable).with_name(name)
     if not beside.is_file():
-        raise ToolError(f"There is no {name} in {beside.parent}. Install earmark's requirements there: make install.")
+        raise ToolError(f"There is no {name} in {beside.parent}. Install earmark's requirements there: `make setup`.")
     return [str(beside)]
 
 

@@ -36,10 +36,11 @@ _LINEAGE = (
 
 
 def register_challenger(params: Params, root: Path) -> str:
-    """Register the recorded runs: the better kind by validation accuracy as `challenger`, the other as `baseline`.
+    """Register the recorded runs, one as `challenger`, the other as `baseline`.
 
-    Test tracks have no say in the choice, so that the comparison on them stays honest. Runs that are registered keep
-    their version.
+    The challenger is the network, unless the forest is better on the validation tracks by more than chance (the whole
+    interval of their paired difference). Test tracks have no say in the choice, so that the comparison on them stays
+    honest. Runs that are registered keep their version.
 
     Returns:
         The challenger's version.
@@ -51,7 +52,8 @@ def register_challenger(params: Params, root: Path) -> str:
         raise RegistryError(f"There is no {METRICS} to register a model by. `dvc repro` trains, evaluates and records.")
     scores = read_json(root / METRICS)
     runs = _recorded(params, root)
-    best = max(("network", "forest"), key=lambda kind: scores[kind]["validation_accuracy"])  # the first of equals
+    overruled = scores.get("validation_difference", {}).get("accuracy_high", 0.0) < 0
+    best = "forest" if overruled else "network"
     with reaching(root) as client:
         _ensure_model(client, params.registry.model)
         version = ""

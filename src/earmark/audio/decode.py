@@ -219,7 +219,7 @@ class _Opened:
                 f"{_MOST_CHANNELS} at {_LOWEST_RATE_HZ:,} to {_HIGHEST_RATE_HZ:,} Hz. "
                 "Its header is damaged; get it again."
             )
-        if not self.decoded_s:
+        if not self._samples:
             self.rate_hz, self.channels = rate_hz, channels
         self._samples[rate_hz] += frame.samples
 

@@ -53,13 +53,15 @@ def _runs(frames: Iterator[Any]) -> Iterator[tuple[int, Iterator[Samples]]]:
     def chunks() -> Iterator[Samples]:
         nonlocal frame
         held: list[Samples] = []
+        length = 0
         start_hz = frame.sample_rate if frame is not None else 0
         while frame is not None and frame.sample_rate == start_hz:
             samples = to_float(frame)
-            if held and (len(held[0]) != len(samples) or sum(piece.shape[1] for piece in held) >= _CHUNK_SAMPLES):
+            if held and (len(held[0]) != len(samples) or length >= _CHUNK_SAMPLES):
                 yield np.concatenate(held, axis=1)
-                held = []
+                held, length = [], 0
             held.append(samples)
+            length += samples.shape[1]
             frame = next(frames, None)
         if held:
             yield np.concatenate(held, axis=1)

@@ -26,21 +26,24 @@ def probabilities_of(
     Raises:
         AudioError: A recording cannot be decoded.
     """
+    if tracks.empty:
+        return np.zeros((0, len(predictor.labels)))
+    pairs = progress(
+        zip(tracks["content_hash"], tracks["path"], strict=True),
+        description=f"listen ({predictor.kind})",
+        total=len(tracks),
+    )
     if isinstance(predictor, NetworkPredictor):
         log_mels = FeatureCache(root / FEATURE_CACHE, predictor.frontend)
+        return np.stack([predictor.probabilities_of_log_mel(log_mels.get(name, root / path)) for name, path in pairs])
+    tables = DescriptorCache(root / FEATURE_CACHE, predictor.frontend.sample_rate_hz)
 
-        def listen(content_hash: str, path: str) -> NDArray[np.float64]:
-            return predictor.probabilities_of_log_mel(log_mels.get(content_hash, root / path))
-    else:
-        tables = DescriptorCache(root / FEATURE_CACHE, predictor.frontend.sample_rate_hz)
+    def describe_once(content_hash: str, path: str) -> NDArray[np.float64]:
+        descriptors = tables.open(content_hash)
+        if descriptors is None:
+            descriptors = describe(predictor.extractor.waveform(root / path), predictor.frontend.sample_rate_hz)
+            tables.store(content_hash, descriptors)
+        return descriptors
 
-        def listen(content_hash: str, path: str) -> NDArray[np.float64]:
-            descriptors = tables.open(content_hash)
-            if descriptors is None:
-                descriptors = describe(predictor.extractor.waveform(root / path), predictor.frontend.sample_rate_hz)
-                tables.store(content_hash, descriptors)
-            return np.asarray(predictor.probabilities_of_descriptors(descriptors[np.newaxis])[0])
-
-    pairs = zip(tracks["content_hash"], tracks["path"], strict=True)
-    rows = [listen(*pair) for pair in progress(pairs, description=f"listen ({predictor.kind})", total=len(tracks))]
-    return np.stack(rows) if rows else np.zeros((0, len(predictor.labels)))
+    # The forest is asked once for all: one answer costs it about as much as a hundred.
+    return predictor.probabilities_of_descriptors(np.stack([describe_once(*pair) for pair in pairs]))

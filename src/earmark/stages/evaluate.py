@@ -77,8 +77,11 @@ def summarise(
         }
         if not test.all():
             metrics[name]["validation_accuracy"] = float(np.mean(actual[~test] == labels[~test]))
-    gain = difference(accuracy, actual[test], predicted["network"][test], predicted["forest"][test], groups[test], how)
-    metrics["difference"] = gain.flat("accuracy")
+    # Network minus forest. What is said of validation tracks chooses the challenger; test tracks choose nothing.
+    for name, part in (("difference", test), ("validation_difference", ~test)):
+        if part.any():
+            ours, theirs = predicted["network"][part], predicted["forest"][part]
+            metrics[name] = difference(accuracy, actual[part], ours, theirs, groups[part], how).flat("accuracy")
     metrics["test_tracks"] = int(test.sum())
     metrics["test_groups"] = len(set(groups[test]))
     metrics["genres"] = len(material.labels)

@@ -87,35 +87,36 @@ def folded(pitch: int) -> int:
 def record(dry: Waveform, conditions: Conditions) -> Waveform:
     """``dry`` in a room, through a microphone with its noise, at a level: same shape, within ±`LOUDEST`."""
     random = np.random.default_rng([conditions.noise_seed, 2])
-    music = _tilted(_in_room(dry.astype(np.float64), conditions, random), conditions.tilt_db_per_octave)
-    noise = _tilted(random.standard_normal(len(dry)), conditions.noise_slope_db_per_octave)
+    music = _tilted(_in_room(dry, conditions, random), conditions.tilt_db_per_octave)
+    noise = _tilted(random.standard_normal(len(dry), dtype=np.float32), conditions.noise_slope_db_per_octave)
     noise *= _rms(music) / _rms(noise) * 10 ** (-conditions.signal_to_noise_db / 20)
     clip = music + noise
     clip *= 10 ** (conditions.level_dbfs / 20) / _rms(clip)
-    ramp = np.linspace(0.0, 1.0, round(FADE_S * SAMPLE_RATE_HZ))
+    ramp = np.linspace(0.0, 1.0, round(FADE_S * SAMPLE_RATE_HZ), dtype=np.float32)
     clip[: len(ramp)] *= ramp
     clip[-len(ramp) :] *= ramp[::-1]
-    return np.clip(clip, -LOUDEST, LOUDEST).astype(np.float32)
+    return np.asarray(np.clip(clip, -LOUDEST, LOUDEST))
 
 
-def _in_room(dry: NDArray[np.float64], conditions: Conditions, random: np.random.Generator) -> NDArray[np.float64]:
+def _in_room(dry: Waveform, conditions: Conditions, random: np.random.Generator) -> Waveform:
     """A diffuse room: noise that falls by 60 dB in the reverberation time (Moorer 1979), begun after its first echo."""
     time = np.arange(round(conditions.reverberation_s * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     tail = random.standard_normal(len(time)) * 10 ** (-3 * time / conditions.reverberation_s)
     tail[: round(0.008 * SAMPLE_RATE_HZ)] = 0.0
     tail *= np.sqrt(conditions.reverberation_share / np.sum(tail**2))
     tail[0] = 1.0
+    tail = tail.astype(np.float32)
     size = scipy.fft.next_fast_len(len(dry) + len(tail), real=True)
     wet = scipy.fft.irfft(scipy.fft.rfft(dry, size) * scipy.fft.rfft(tail, size), size)[: len(dry)]
-    return np.asarray(wet)
+    return np.asarray(wet, dtype=np.float32)
 
 
-def _tilted(sound: NDArray[np.float64], db_per_octave: float) -> NDArray[np.float64]:
+def _tilted(sound: Waveform, db_per_octave: float) -> Waveform:
     size = scipy.fft.next_fast_len(len(sound), real=True)
     frequency = np.maximum(scipy.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ), LOWEST_HZ)
-    gain = (frequency / PIVOT_HZ) ** (db_per_octave / (20 * np.log10(2)))
-    return np.asarray(scipy.fft.irfft(scipy.fft.rfft(sound, size) * gain, size)[: len(sound)])
+    gain = ((frequency / PIVOT_HZ) ** (db_per_octave / (20 * np.log10(2)))).astype(np.float32)
+    return np.asarray(scipy.fft.irfft(scipy.fft.rfft(sound, size) * gain, size)[: len(sound)], dtype=np.float32)
 
 
-def _rms(sound: NDArray[np.float64]) -> float:
+def _rms(sound: Waveform) -> float:
     return float(np.sqrt(np.mean(sound**2)) + 1e-12)
