@@ -1,5 +1,6 @@
-"""Writing files so that a killed process leaves either the old file or the new one, never half of one."""
+"""Writing files so that a killed process leaves either the old file or the new one, never half of one; and locks."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -25,6 +26,19 @@ def replacing(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of the file ``path``, made if need be; it falls with the process, even by kill -9.
+
+    Raises:
+        BlockingIOError: Somebody else holds it and ``wait`` is false.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def write_json(path: Path, content: Any) -> None:

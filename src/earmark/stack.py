@@ -3,10 +3,9 @@
 Everything that they keep lies in the project: ``.earmark/prefect``, ``mlflow.db``, ``mlruns``, ``.earmark/logs``.
 """
 
-import fcntl
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -16,6 +15,7 @@ import click
 from earmark.adapters import processes
 from earmark.adapters.supervisor import HOST, Service, Supervisor, free_port
 from earmark.errors import ToolError
+from earmark.files import locked
 from earmark.workspace import LOGS
 
 HOME = Path(".earmark")
@@ -131,16 +131,14 @@ def only_one(root: Path) -> Iterator[None]:
     Raises:
         ToolError: Another process holds it.
     """
-    path = root / LOCK
-    path.parent.mkdir(parents=True, exist_ok=True)
-    (root / HOME / "prefect").mkdir(exist_ok=True)  # Prefect's server does not make it
-    with path.open("w") as file:
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            held.enter_context(locked(root / LOCK, wait=False))
+        except BlockingIOError:
             raise ToolError(
                 f"`earmark up` or `earmark demo` is running in {root} already. End it with Ctrl-C where it was started."
             ) from None
+        (root / HOME / "prefect").mkdir(exist_ok=True)  # Prefect's server does not make it
         yield
 
 

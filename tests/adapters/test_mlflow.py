@@ -10,10 +10,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import textwrap
+import threading
 import time
 import urllib.request
 import wave
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +30,9 @@ from mlflow import MlflowClient
 from sklearn.ensemble import RandomForestClassifier
 
 from earmark.adapters import mlflow
+from earmark.adapters.recording import _experiment
 from earmark.adapters.supervisor import free_port
+from earmark.adapters.tracking import reaching
 from earmark.audio.decode import decode
 from earmark.audio.descriptors import describe
 from earmark.catalogue.track import Track, write_tracks
@@ -459,6 +464,41 @@ class TestPlaces:
         monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
         assert mlflow.champion_version(params, tmp_path) is None
         assert list(tmp_path.iterdir()) == []
+
+    def test_programs_that_meet_at_a_new_project_make_its_database_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        code = """
+            import sys, mlflow.store.db.utils
+            from pathlib import Path
+            from earmark.adapters.tracking import reaching
+            print("ready", flush=True), input()
+            with reaching(Path()) as client:
+                print(client.search_experiments()[0].name, client.search_registered_models())
+        """
+        command = [sys.executable, "-c", textwrap.dedent(code)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        programs = [subprocess.Popen(command, cwd=tmp_path, **pipes) for _ in range(4)]
+        for program in programs:
+            assert program.stdout.readline() == "ready\n"
+        for program in programs:
+            program.stdin.write("\n")
+            program.stdin.flush()
+        assert [program.communicate()[0] for program in programs] == ["Default []\n"] * 4
+
+    def test_two_runs_that_meet_at_a_new_experiment_share_it(self, tmp_path: Path, params: Params) -> None:
+        names = [f"experiment {number}" for number in range(20)]
+        together = threading.Barrier(2)
+
+        def come_in(name: str) -> str:
+            together.wait(30)
+            return _experiment(client, replace(params, registry=replace(params.registry, experiment=name)), tmp_path)
+
+        with reaching(tmp_path) as client, ThreadPoolExecutor(2) as pool:
+            for name in names:
+                first, second = [pool.submit(come_in, name) for _ in "ab"]
+                assert first.result() == second.result() == client.get_experiment_by_name(name).experiment_id
 
     def test_a_project_that_was_moved_finds_its_champion_where_it_lies_now(
         self, root: Path, params: Params, tmp_path: Path

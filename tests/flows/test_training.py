@@ -5,13 +5,17 @@ import signal
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from flow_tools import Watched, running, runs_of, wait_for
 from prefect import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
+from earmark.adapters.prefect import _make_limit
 from scratch import CHECKOUT, git
 
 pytestmark = pytest.mark.slow
@@ -84,19 +88,39 @@ def test_a_stage_that_takes_too_long_is_ended_and_fails_the_run(server, training
     assert running("sleep 86399") == []
 
 
+def test_two_runs_that_meet_at_a_new_limit_both_have_it(server):
+    names = [f"limit-{number}" for number in range(20)]
+    together = Barrier(2)
+
+    def come_in(name: str) -> None:
+        together.wait(30)
+        _make_limit(name)
+
+    with ThreadPoolExecutor(2) as pool, get_client(sync_client=True) as client:
+        for arrival in [pool.submit(copy_context().run, come_in, name) for name in names for _ in "ab"]:
+            arrival.result()
+        assert {client.read_global_concurrency_limit_by_name(name).limit for name in names} == {1}
+
+
 def test_two_runs_on_one_workspace_take_turns_as_a_whole(server, project):
     (project / "dvc.yaml").write_text(
-        "stages:\n  one: {cmd: sleep 1, deps: [data/collections/mine], outs: []}\n  two: {cmd: sleep 1}\n"
+        "stages:\n"
+        "  one: {cmd: 'until [ -e a -a -e b ]; do sleep 0.1; done', deps: [data/collections/mine], outs: []}\n"
+        "  two: {cmd: sleep 3}\n"
     )
     code = """
         import importlib.util, sys
+        open(sys.argv[1], "w").close()
         spec = importlib.util.spec_from_file_location("training", "flows/training.py")
         training = importlib.util.module_from_spec(spec); spec.loader.exec_module(training)
         state = training.training(registry=False, push=False, pull=False, return_state=True)
         print(state.state_details.flow_run_id)
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
-    both = [subprocess.Popen(command, cwd=project, env={**os.environ, **server}, stdout=subprocess.PIPE) for _ in "ab"]
+    both = [
+        subprocess.Popen([*command, name], cwd=project, env={**os.environ, **server}, stdout=subprocess.PIPE)
+        for name in "ab"
+    ]
     runs = [Watched(each.communicate(timeout=540)[0].decode().split()[-1]) for each in both]
     assert [each.run.state_name for each in runs] == ["Completed", "Completed"]
     first, second = sorted(runs, key=lambda each: min(task.start_time for task in each.tasks.values()))

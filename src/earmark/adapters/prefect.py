@@ -7,7 +7,7 @@ again, for the same inputs give the same failure; what goes over a network is.
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from prefect import get_client, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectAlreadyExists
 from prefect.states import Completed
 
 from earmark.adapters import dvc
@@ -47,11 +48,16 @@ def one_at_a_time(root: Path) -> Iterator[None]:
     judging each other's challenger.
     """
     name = f"earmark-{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]}"
-    with get_client(sync_client=True) as client:
-        client.upsert_global_concurrency_limit_by_name(name, limit=1)  # a limit that does not exist would hold nobody
+    _make_limit(name)
     seconds = _LEASE.total_seconds()
     with concurrency(name, strict=True, lease_duration=seconds, raise_on_lease_renewal_failure=False):
         yield
+
+
+def _make_limit(name: str) -> None:
+    """See to it that ``name`` lets one in at a time: a limit that does not exist would hold nobody."""
+    with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):  # made by another run just now
+        client.upsert_global_concurrency_limit_by_name(name, limit=1)
 
 
 def run_pipeline(root: Path, *, stage_timeout_s: float) -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from earmark.adapters.lineage import Lineage, lineage_of
-from earmark.adapters.tracking import ARTEFACTS, embedded, reaching, shown_uri
+from earmark.adapters.tracking import ARTEFACTS, embedded, reaching, shown_uri, unless_there
 from earmark.errors import RegistryError
 from earmark.files import read_json, write_json
 from earmark.params import Params, flatten
@@ -80,7 +80,9 @@ def _experiment(client: "MlflowClient", params: Params, root: Path) -> str:
         # Without a server MLflow would put artefacts below the current folder, wherever that is.
         location = (root / ARTEFACTS / name).resolve().as_uri() if embedded(root) else None
         tags = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page opens on runs, not on prompts
-        return str(client.create_experiment(name, artifact_location=location, tags=tags))
+        with unless_there():
+            client.create_experiment(name, artifact_location=location, tags=tags)
+        found = client.get_experiment_by_name(name)
     if found.lifecycle_stage != "active":
         raise RegistryError(
             f"MLflow's experiment {name!r} was deleted. `mlflow experiments restore -x {found.experiment_id}` brings "

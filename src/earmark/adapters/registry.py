@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from earmark.adapters.recording import record
 from earmark.adapters.shipping import ChampionInfo, export, ship
-from earmark.adapters.tracking import DATABASE, embedded, reaching
+from earmark.adapters.tracking import DATABASE, embedded, reaching, unless_there
 from earmark.errors import RegistryError
 from earmark.files import read_json
 from earmark.model.promotion import Verdict
@@ -55,7 +55,10 @@ def register_challenger(params: Params, root: Path) -> str:
     overruled = scores.get("validation_difference", {}).get("accuracy_high", 0.0) < 0
     best = "forest" if overruled else "network"
     with reaching(root) as client:
-        _ensure_model(client, params.registry.model)
+        with unless_there():
+            client.create_registered_model(
+                params.registry.model, description="Says what a piece of music is. The alias `champion` is in service."
+            )
         version = ""
         for kind in sorted(runs, key=lambda kind: kind == best):  # the challenger last: the highest number
             version = _version_of(client, params.registry.model, runs[kind], scores[kind])
@@ -202,18 +205,6 @@ def _known(root: Path) -> bool:
                 raise
             return False
     return all(run.info.lifecycle_stage == "active" and run.info.status == "FINISHED" for run in runs)
-
-
-def _ensure_model(client: "MlflowClient", name: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.create_registered_model(
-            name, description="Says what a piece of music is. The alias `champion` is in service."
-        )
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
 
 
 def _version_of(client: "MlflowClient", name: str, recorded: dict[str, str], scores: dict[str, float]) -> str:

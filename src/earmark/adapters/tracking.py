@@ -4,17 +4,19 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from earmark.errors import RegistryError
+from earmark.files import locked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 DATABASE = Path("mlflow.db")
 ARTEFACTS = Path("mlruns")
+_LOCK = Path(".earmark/mlflow.lock")
 
 # MLflow would try for minutes to reach a server that is down, report on its users, and talk on standard output.
 _DEFAULTS = {
@@ -75,9 +77,24 @@ def reaching(root: Path) -> Iterator["MlflowClient"]:
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     try:
-        yield MlflowClient(tracking_uri=uri, registry_uri=uri)
+        # MLflow makes its tables when it first opens a database; two programs doing so at once would both fail.
+        with locked(root / _LOCK) if embedded(root) else nullcontext():
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        yield client
     except (MlflowException, requests.RequestException, SQLAlchemyError) as error:
         raise RegistryError(_explanation(root, error)) from error
+
+
+@contextmanager
+def unless_there() -> Iterator[None]:
+    """To make something that another run may have made, just now or long ago: that it is there is no error."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
 def _explanation(root: Path, error: Exception) -> str:
