@@ -48,11 +48,18 @@ FAMILY = """
 
 
 class TestRun:
+    @pytest.mark.timeout(60)
     def test_lines_come_one_by_one_while_the_program_still_runs(self, tmp_path):
-        arrivals = {}
-        code = "import time\nprint('first')\ntime.sleep(0.6)\nprint('second')"
-        processes.run(python(code), cwd=tmp_path, on_line=lambda line: arrivals.setdefault(line, time.monotonic()))
-        assert arrivals["second"] - arrivals["first"] > 0.4
+        heard = tmp_path / "heard"
+        code = f"""
+            import os, time
+            print("first")
+            while not os.path.exists({str(heard)!r}): time.sleep(0.05)
+            print("second")
+        """
+        lines = []
+        processes.run(python(code), cwd=tmp_path, on_line=lambda line: (lines.append(line), heard.touch()))
+        assert lines == ["first", "second"]
 
     def test_a_progress_bars_carriage_returns_end_lines_too(self, tmp_path):
         lines = []
@@ -80,12 +87,11 @@ class TestRun:
         assert finished.exit_code == 127
         assert "No such file" in finished.tail[-1]
 
+    @pytest.mark.timeout(60)
     def test_after_the_time_out_children_and_escaped_grandchildren_are_gone(self, tmp_path):
         lines = []
-        start = time.monotonic()
-        with pytest.raises(processes.TimedOut, match=r"within 1\.5 s"):
-            processes.run(python(FAMILY), cwd=tmp_path, on_line=lines.append, timeout_s=1.5, grace_seconds=0.5)
-        assert time.monotonic() - start < 6
+        with pytest.raises(processes.TimedOut, match=r"within 5 s"):
+            processes.run(python(FAMILY), cwd=tmp_path, on_line=lines.append, timeout_s=5, grace_seconds=0.5)
         pids = [int(pid) for pid in lines[0].split()]
         assert len(pids) == 3
         assert [pid for pid in pids if is_running(pid)] == []

@@ -122,9 +122,8 @@ class TestRefusals:
     def test_an_hour_of_silence_in_a_small_file_costs_no_more_than_the_limit(self, served):
         hour = silence("flac", seconds=3_600.0)
         assert len(hour) < MAX_BYTES
-        start = time.monotonic()
         refused(served.predict(hour), 413, "too_long")
-        assert time.monotonic() - start < 15.0  # decoding all of it would take longer, and 230 MB
+        refused(served.predict(hour[: len(hour) // 2]), 413, "too_long")  # who reads it to its end says: cut off
 
     @pytest.mark.parametrize("declared", [True, False])
     def test_an_upload_that_is_too_large_whether_it_says_so_or_not(self, served, declared):

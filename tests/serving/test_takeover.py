@@ -94,9 +94,7 @@ class TestTakeover:
             asker.start()
         try:
             version, _ = make_champion(root, untrained(labels=GENRES["2"]))
-            promoted = time.monotonic()
             server.wait_until(lambda: server.predict(SONG).json()["model"]["version"] == version, seconds=30)
-            takeover_s = time.monotonic() - promoted
             time.sleep(0.3)
         finally:
             done.set()
@@ -108,7 +106,6 @@ class TestTakeover:
         assert {answer["model"]["version"] for answer in told} == {"1", "2"}
         for answer in told:
             assert {genre["genre"] for genre in answer["genres"]} == set(GENRES[answer["model"]["version"]])
-        assert takeover_s < 15.0  # on a machine at rest 1 s; other tests may keep it busy
 
     def test_a_version_that_is_taken_away_stays_in_service(self, server, root):
         with reaching(root) as client:
