@@ -77,8 +77,9 @@ def reaching(root: Path) -> Iterator["MlflowClient"]:
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     try:
-        # MLflow makes its tables when it first opens a database; two programs doing so at once would both fail.
-        with locked(root / _LOCK) if embedded(root) else nullcontext():
+        # MLflow makes its tables when it first opens a database; two programs doing so at once would both fail. Where
+        # nothing can be written, nobody makes any, and there is no place for a lock.
+        with locked(root / _LOCK) if embedded(root) and os.access(root, os.W_OK) else nullcontext():
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         yield client
     except (MlflowException, requests.RequestException, SQLAlchemyError) as error:
