@@ -5,8 +5,7 @@ import yaml
 
 from earmark.errors import ParamsError
 from earmark.params import Frontend, flatten, from_dict, load_params, to_dict
-
-PROJECT = Path(__file__).parents[1]
+from scratch import CHECKOUT
 
 
 @pytest.fixture
@@ -14,7 +13,7 @@ def changed(tmp_path):
     """params.yaml with one change: ``changed(section, key, value)``; without a value the key is taken out."""
 
     def change(section: str, key: str, *value) -> Path:
-        content = yaml.safe_load((PROJECT / "params.yaml").read_text())
+        content = yaml.safe_load((CHECKOUT / "params.yaml").read_text())
         if value:
             content[section][key] = value[0]
         else:
@@ -28,8 +27,8 @@ def changed(tmp_path):
 
 class TestLoadParams:
     def test_the_projects_own_file_is_read_whole(self):
-        content = yaml.safe_load((PROJECT / "params.yaml").read_text())
-        assert to_dict(load_params(PROJECT / "params.yaml")) == content
+        content = yaml.safe_load((CHECKOUT / "params.yaml").read_text())
+        assert to_dict(load_params(CHECKOUT / "params.yaml")) == content
 
     def test_an_unknown_key_is_named(self, changed):
         with pytest.raises(ParamsError, match=r"training: unknown key epoch\b.*epochs"):
@@ -48,7 +47,7 @@ class TestLoadParams:
         assert load_params(changed("training", "learning_rate", 1)).training.learning_rate == 1.0
 
     def test_an_unknown_section_is_named(self, tmp_path):
-        content = yaml.safe_load((PROJECT / "params.yaml").read_text()) | {"trainning": {}}
+        content = yaml.safe_load((CHECKOUT / "params.yaml").read_text()) | {"trainning": {}}
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
         with pytest.raises(ParamsError, match="unknown key trainning"):
             load_params(tmp_path / "params.yaml")
@@ -65,7 +64,7 @@ class TestLoadParams:
 
 class TestFlatten:
     def test_every_value_has_a_dotted_name(self):
-        params = load_params(PROJECT / "params.yaml")
+        params = load_params(CHECKOUT / "params.yaml")
         flat = flatten(params)
         assert flat["training.epochs"] == params.training.epochs
         assert len(flat) == sum(len(section) for section in to_dict(params).values())
@@ -73,5 +72,5 @@ class TestFlatten:
 
 class TestFromDict:
     def test_it_undoes_to_dict(self):
-        frontend = load_params(PROJECT / "params.yaml").frontend
+        frontend = load_params(CHECKOUT / "params.yaml").frontend
         assert from_dict(Frontend, to_dict(frontend), where="here") == frontend

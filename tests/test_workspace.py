@@ -1,17 +1,14 @@
-from pathlib import Path
-
 import pytest
 import yaml
 
 from earmark import workspace
 from earmark.errors import EarmarkError
-
-PROJECT = Path(__file__).parents[1]
+from scratch import CHECKOUT
 
 
 class TestPaths:
     def test_dvc_yaml_makes_what_the_rooms_read(self):
-        stages = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
+        stages = yaml.safe_load((CHECKOUT / "dvc.yaml").read_text())["stages"]
         made = set()
         for stage in stages.values():
             for kind in ("outs", "metrics", "plots"):

@@ -11,12 +11,10 @@ import socket
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 import urllib.request
 import wave
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +43,7 @@ from earmark.params import Params, flatten, load_params
 from earmark.workspace import CHAMPION
 from postgresql_server import DATABASES
 from scratch import CHECKOUT
+from twice import twice_at_once
 
 RATE = 16000
 GENRES = ("high", "low")
@@ -488,17 +487,11 @@ class TestPlaces:
         assert [program.communicate()[0] for program in programs] == ["Default []\n"] * 4
 
     def test_two_runs_that_meet_at_a_new_experiment_share_it(self, tmp_path: Path, params: Params) -> None:
-        names = [f"experiment {number}" for number in range(20)]
-        together = threading.Barrier(2)
-
-        def come_in(name: str) -> str:
-            together.wait(30)
-            return _experiment(client, replace(params, registry=replace(params.registry, experiment=name)), tmp_path)
-
-        with reaching(tmp_path) as client, ThreadPoolExecutor(2) as pool:
-            for name in names:
-                first, second = [pool.submit(come_in, name) for _ in "ab"]
-                assert first.result() == second.result() == client.get_experiment_by_name(name).experiment_id
+        with reaching(tmp_path) as client:
+            for name in [f"experiment {number}" for number in range(20)]:
+                named = replace(params, registry=replace(params.registry, experiment=name))
+                first, second = twice_at_once(_experiment, client, named, tmp_path)
+                assert first == second == client.get_experiment_by_name(name).experiment_id
 
     def test_a_project_that_was_moved_finds_its_champion_where_it_lies_now(
         self, root: Path, params: Params, tmp_path: Path

@@ -12,8 +12,9 @@ from earmark.catalogue.track import read_tracks
 from earmark.errors import CatalogueError
 from earmark.params import load_params
 from made_audio import encode_tone
+from scratch import CHECKOUT
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+PARAMS = load_params(CHECKOUT / "params.yaml")
 HEADER = "track id, genre, " + ", ".join(EMOTIONS) + ", mood, liked, disliked, age, gender, mother tongue"
 
 

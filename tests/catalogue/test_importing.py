@@ -18,8 +18,9 @@ from earmark.errors import CatalogueError, ParamsError
 from earmark.files import sha256_of
 from earmark.params import load_params
 from made_audio import FORMATS, encode_tone
+from scratch import CHECKOUT
 
-PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
+PARAMS_FILE = CHECKOUT / "params.yaml"
 PARAMS = load_params(PARAMS_FILE)
 ODD_NAMES = [
     "with space.mp3",

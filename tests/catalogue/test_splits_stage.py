@@ -1,7 +1,6 @@
 """The stage `split`: what it writes, counted another way."""
 
 import json
-from pathlib import Path
 
 import pandas as pd
 
@@ -9,8 +8,9 @@ from earmark.catalogue.splits import SIDES
 from earmark.catalogue.track import Track, write_tracks
 from earmark.params import load_params
 from earmark.stages import split
+from scratch import CHECKOUT
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+PARAMS = load_params(CHECKOUT / "params.yaml")
 
 
 def test_writes_the_side_of_every_track_and_counts_that_agree(tmp_path):

@@ -5,10 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from pathlib import Path
-from threading import Barrier
 
 import pytest
 from flow_tools import Watched, running, runs_of, wait_for
@@ -17,6 +14,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 
 from earmark.adapters.prefect import _make_limit
 from scratch import CHECKOUT, git
+from twice import twice_at_once
 
 pytestmark = pytest.mark.slow
 
@@ -90,15 +88,9 @@ def test_a_stage_that_takes_too_long_is_ended_and_fails_the_run(server, training
 
 def test_two_runs_that_meet_at_a_new_limit_both_have_it(server):
     names = [f"limit-{number}" for number in range(20)]
-    together = Barrier(2)
-
-    def come_in(name: str) -> None:
-        together.wait(30)
-        _make_limit(name)
-
-    with ThreadPoolExecutor(2) as pool, get_client(sync_client=True) as client:
-        for arrival in [pool.submit(copy_context().run, come_in, name) for name in names for _ in "ab"]:
-            arrival.result()
+    for name in names:
+        twice_at_once(_make_limit, name)
+    with get_client(sync_client=True) as client:
         assert {client.read_global_concurrency_limit_by_name(name).limit for name in names} == {1}
 
 

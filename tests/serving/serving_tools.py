@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,18 +19,19 @@ import numpy as np
 import torch
 import yaml
 
+from earmark.adapters.supervisor import free_port
 from earmark.model.network import GenreNetwork
 from earmark.model.predictor import NetworkPredictor
 from earmark.params import load_params
+from scratch import CHECKOUT
 
-REPOSITORY = Path(__file__).parents[2]
 LABELS = ("jig", "reel", "chorale")
 MAX_BYTES, MAX_SECONDS, FOLLOW_SECONDS = 3_000_000, 20.0, 0.3
 
 
 def untrained(*, seed: int = 1, labels: tuple[str, ...] = LABELS) -> NetworkPredictor:
     """A real predictor with random weights; another ``seed`` gives other answers."""
-    params = load_params(REPOSITORY / "params.yaml")
+    params = load_params(CHECKOUT / "params.yaml")
     size = replace(params.network, channels=4, blocks=2, dropout=0.0, excerpt_seconds=1.024, excerpts=2)
     torch.manual_seed(seed)
     network = GenreNetwork(size, mels=params.frontend.mels, classes=len(labels)).eval()
@@ -52,10 +52,10 @@ def export(root: Path, predictor: NetworkPredictor, *, version: str, run_id: str
 def make_project(root: Path) -> Path:
     """Make ``root`` a folder that `bentoml serve` can start in: small limits, and no model yet."""
     root.mkdir(parents=True, exist_ok=True)
-    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    params = yaml.safe_load((CHECKOUT / "params.yaml").read_text())
     params["service"] |= {"max_bytes": MAX_BYTES, "max_seconds": MAX_SECONDS, "follow_seconds": FOLLOW_SECONDS}
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    shutil.copy(REPOSITORY / "bentofile.yaml", root)
+    shutil.copy(CHECKOUT / "bentofile.yaml", root)
     return root
 
 
@@ -97,9 +97,7 @@ class Server:
 @contextmanager
 def serving(cwd: Path, *what: str, home: Path, log: Path) -> Iterator[Server]:
     """`bentoml serve` in ``cwd`` on a free port, from when it is alive until the block ends."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port(3000)
     command = [
         str(Path(sys.executable).with_name("bentoml")),
         "serve",

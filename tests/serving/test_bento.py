@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from serving_tools import REPOSITORY, Server, environment, export, make_project, serving, tone_wav, untrained
+from serving_tools import Server, environment, export, make_project, serving, tone_wav, untrained
+
+from scratch import CHECKOUT
 
 pytestmark = pytest.mark.slow
 
@@ -17,8 +19,8 @@ pytestmark = pytest.mark.slow
 def bento(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bento built from a project like this one, moved to another place, the project gone."""
     project = make_project(tmp_path_factory.mktemp("to-build"))
-    shutil.copy(REPOSITORY / "requirements.lock", project)
-    shutil.copytree(REPOSITORY / "src", project / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(CHECKOUT / "requirements.lock", project)
+    shutil.copytree(CHECKOUT / "src", project / "src", ignore=shutil.ignore_patterns("__pycache__"))
     # Only the bento's own copy of the code can know this description.
     service = project / "src/earmark/serving/service.py"
     service.write_text(service.read_text().replace("earmark says what", "the copy in the bento says what"))
@@ -62,7 +64,7 @@ class TestBento:
     def test_it_carries_code_model_settings_and_the_exact_versions_and_nothing_else(self, bento):
         inside = {path.name for path in (bento / "src").iterdir()}
         assert inside == {"earmark", "models", "params.yaml", "bentofile.yaml"}
-        locked = (REPOSITORY / "requirements.lock").read_text()
+        locked = (CHECKOUT / "requirements.lock").read_text()
         torch_line = next(line for line in locked.splitlines() if line.startswith("torch=="))
         assert torch_line.split()[0] in (bento / "env/python/requirements.txt").read_text()
 

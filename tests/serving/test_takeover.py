@@ -94,7 +94,7 @@ class TestTakeover:
             asker.start()
         try:
             version, _ = make_champion(root, untrained(labels=GENRES["2"]))
-            server.wait_until(lambda: server.predict(SONG).json()["model"]["version"] == version, seconds=30)
+            server.wait_until(lambda: server.predict(SONG).json()["model"]["version"] == version, seconds=15)
             time.sleep(0.3)
         finally:
             done.set()

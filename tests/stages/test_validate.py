@@ -14,8 +14,7 @@ from earmark.params import Params, Validation, load_params
 from earmark.stages import validate
 from earmark.stages.validate import Judgement, RuleOutcome
 from earmark.workspace import CATALOGUE, DATA_DOCS, QUARANTINE, VALIDATION
-
-PROJECT = Path(__file__).parents[2]
+from scratch import CHECKOUT
 
 
 def track(name: str) -> Track:
@@ -44,7 +43,7 @@ def judging(
 
 @pytest.fixture
 def params() -> Params:
-    params = load_params(PROJECT / "params.yaml")
+    params = load_params(CHECKOUT / "params.yaml")
     return replace(params, catalogue=replace(params.catalogue, collection="mine"))
 
 

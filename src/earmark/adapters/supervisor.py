@@ -4,7 +4,6 @@ Each service runs under its guard (`processes.py`) and writes to ``.earmark/logs
 """
 
 import contextlib
-import fcntl
 import socket
 import subprocess
 import tempfile
@@ -15,10 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from earmark.adapters import processes
 from earmark.errors import ToolError
+from earmark.files import locked
 from earmark.workspace import LOGS
 
 HOST = "127.0.0.1"  # nothing here asks for a password, so nothing here listens to other machines
@@ -163,25 +163,19 @@ def free_port(preferred: int) -> int:
         ToolError: None of the next hundred is free.
     """
     for port in range(preferred, preferred + 100):
-        if port not in _RESERVED and _is_free(port) and _reserve(port):
+        if _is_free(port) and _reserve(port):
             return port
     raise ToolError(f"No port from {preferred} to {preferred + 99} is free on {HOST}. End what is listening there.")
 
 
-_RESERVED: dict[int, IO[bytes]] = {}
+_reserved = contextlib.ExitStack()  # the locks of this process's ports; they fall with it
 
 
 def _reserve(port: int) -> bool:
     try:
-        lock = (Path(tempfile.gettempdir()) / f"earmark-port-{port}.lock").open("ab")
+        _reserved.enter_context(locked(Path(tempfile.gettempdir()) / f"earmark-port-{port}.lock", wait=False))
     except OSError:
-        return False  # another user's, who may be about to listen there
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        return False
-    _RESERVED[port] = lock
+        return False  # taken already, by this run or another, or another user's, who may be about to listen there
     return True
 
 
