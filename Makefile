@@ -13,7 +13,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export BENTOML_DO_NOT_TRACK = True
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help setup demo up test lint format lock bench-emotify bench-road clean
+.PHONY: help setup demo up test lint format lock bench-emotify bench-catalogue bench-duplicates bench-features bench-road clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -47,6 +47,17 @@ lock: setup  ## resolve the dependencies; UPGRADE=--upgrade takes the newest
 bench-emotify: setup  ## genre on real songs: make bench-emotify DATA=path/to/emotify (about half an hour)
 	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-emotify DATA=path/to/emotify"; exit 2; }
 	$(BIN)/python bench/emotify.py "$(DATA)"
+
+bench-duplicates: setup  ## copies found on real songs: make bench-duplicates DATA=path/to/emotify (about an hour)
+	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-duplicates DATA=path/to/emotify"; exit 2; }
+	$(BIN)/python bench/duplicates.py "$(DATA)"
+
+bench-features: setup  ## how fast features are made: make bench-features DATA=path/to/emotify (about half an hour)
+	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-features DATA=path/to/emotify"; exit 2; }
+	$(BIN)/python bench/features.py "$(DATA)"
+
+bench-catalogue: setup  ## what a million tracks cost, and ten thousand small files (about ten minutes)
+	$(BIN)/python bench/catalogue.py
 
 bench-road: setup  ## how long the road takes: demo, second demo, no-op repro, help, songbook
 	$(BIN)/python bench/road.py

@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from earmark.catalogue.importing import import_collection
+from earmark.catalogue.imports.importing import import_collection
 from earmark.catalogue.sources.emotify import EmotifySource
 from earmark.files import read_json, write_json
 from earmark.model.forest import fit_forest

@@ -12,6 +12,7 @@ import pytest
 
 from earmark.demo import ask, held_out_songs
 from earmark.errors import ToolError
+from earmark.files import sha256_of
 
 
 def project(root: Path, splits: list[tuple[str, str, str]]) -> Path:
@@ -21,6 +22,10 @@ def project(root: Path, splits: list[tuple[str, str, str]]) -> Path:
     table[["track_id", "split", "genre"]].to_parquet(root / "data/splits.parquet")
     tracks = table[["track_id", "genre"]].assign(path="audio/" + table["track_id"], title=None)
     tracks.iloc[::2, tracks.columns.get_loc("title")] = "A title"
+    for track_id in table["track_id"]:
+        (root / "audio" / track_id).parent.mkdir(parents=True, exist_ok=True)
+        (root / "audio" / track_id).write_text(track_id)
+    tracks["content_hash"] = [sha256_of(root / path) for path in tracks["path"]]
     tracks.to_parquet(root / "data/catalogue.parquet")
     return root
 
@@ -30,7 +35,7 @@ class TestHeldOutSongs:
         rows = [("d.wav", "test", "polka"), ("c.wav", "test", "waltz"), ("a.wav", "train", "waltz")]
         rows += [("b.wav", "test", "polka"), ("e.wav", "validation", "jig")]
         songs = held_out_songs(project(tmp_path, rows))
-        assert [(song.path, song.genre) for song in songs] == [
+        assert [(song.audio, song.genre) for song in songs] == [
             (tmp_path / "audio/b.wav", "polka"),
             (tmp_path / "audio/c.wav", "waltz"),
         ]
@@ -81,7 +86,7 @@ class TestAsk:
         assert ask(address, write("song.mp3", b"abc"))["bytes"] == 3
 
     def test_a_refusal_is_told_in_the_services_words(self, address, write):
-        with pytest.raises(ToolError, match=r'refuses song.mp3 with 400: \{"field": "file"'):
+        with pytest.raises(ToolError, match=r'refuses the song with 400: \{"field": "file"'):
             ask(address, write("song.mp3", b""))
 
     def test_a_service_that_is_gone_is_told_with_its_log(self, write):

@@ -10,7 +10,7 @@ import pytest
 from earmark.cli import main
 from scratch import CHECKOUT
 
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/development.md")
+PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{page.name}" for page in (CHECKOUT / "docs").glob("*.md")))
 
 
 def text(page: str) -> str:
@@ -47,7 +47,7 @@ class TestReadme:
             for word in line:
                 if not isinstance(command, click.Group) or word.startswith("-"):
                     break
-                found = command.commands.get(word)
+                found = command.get_command(click.Context(command), word)
                 assert found is not None, f"earmark {' '.join(line)}"
                 command = found
 

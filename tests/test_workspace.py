@@ -16,9 +16,20 @@ class TestPaths:
         named = {
             str(getattr(workspace, name))
             for name in (
-                *("CATALOGUE", "QUARANTINE", "SPLITS", "FEATURES", "DESCRIPTORS", "NETWORK", "FOREST", "VALIDATION"),
+                *(
+                    "CATALOGUE",
+                    "QUARANTINE",
+                    "WARNINGS",
+                    "GENRE_NAMES",
+                    "SPLITS",
+                    "FEATURES",
+                    "DESCRIPTORS",
+                    "NETWORK",
+                    "FOREST",
+                    "VALIDATION",
+                ),
                 *("DATA_DOCS", "SPLIT_SUMMARY", "LEARNING_CURVE", "METRICS", "PER_CLASS", "CONFUSION", "PREDICTIONS"),
-                "RUN",
+                *("RUN", "DUPLICATES", "DUPLICATE_PAIRS", "DUPLICATES_SUMMARY"),
             )
         }
         assert made == named

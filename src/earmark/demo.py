@@ -20,6 +20,7 @@ import click
 
 from earmark.adapters import dvc, processes
 from earmark.adapters.supervisor import Supervisor
+from earmark.catalogue.reading import read_recording
 from earmark.errors import ToolError
 from earmark.files import read_json
 from earmark.params import Params, load_params
@@ -34,7 +35,7 @@ SONGS = 8
 class Song:
     """A song held out of training."""
 
-    path: Path
+    audio: Path | bytes
     title: str
     genre: str
 
@@ -64,7 +65,7 @@ def demo(root: Path) -> int:
                 "The question",
                 "What is this? The first song of each genre that was held out of training is sent to POST /predict.\n",
             )
-            _show_answers(root, songs, [ask(f"{stack.service().address}/predict", song.path) for song in songs])
+            _show_answers(root, songs, [ask(f"{stack.service().address}/predict", song.audio) for song in songs])
     except KeyboardInterrupt:
         click.echo(
             "\nInterrupted. What was started is stopped; what was made stays, and the next run goes on from there."
@@ -110,21 +111,24 @@ def held_out_songs(root: Path) -> list[Song]:
         for title, name in zip(tracks["title"], tracks.index, strict=True)
     ]
     return [
-        Song(root / path, title, genre)
-        for path, title, genre in zip(tracks["path"], titles, tracks["genre"], strict=True)
+        Song(read_recording(root, path, content_hash), title, genre)
+        for path, content_hash, title, genre in zip(
+            tracks["path"], tracks["content_hash"], titles, tracks["genre"], strict=True
+        )
     ]
 
 
-def ask(url: str, path: Path) -> dict[str, Any]:
-    """Send ``path`` as a browser's form would, and return the answer.
+def ask(url: str, audio: Path | bytes) -> dict[str, Any]:
+    """Send a recording as a browser's form would, and return the answer.
 
     Raises:
         ToolError: The service refuses, or cannot be reached.
     """
     boundary = uuid.uuid4().hex
-    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="song{path.suffix}"\r\n'
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="song"\r\n'
     head += "Content-Type: application/octet-stream\r\n\r\n"
-    body = head.encode() + path.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
+    content = audio if isinstance(audio, bytes) else audio.read_bytes()
+    body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
     request = urllib.request.Request(url, body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy between a machine and itself
     try:
@@ -133,7 +137,7 @@ def ask(url: str, path: Path) -> dict[str, Any]:
             return answer
     except urllib.error.HTTPError as error:
         said = error.read().decode(errors="replace")
-        raise ToolError(f"The service refuses {path.name} with {error.code}: {said}") from None
+        raise ToolError(f"The service refuses the song with {error.code}: {said}") from None
     except OSError as error:
         raise ToolError(f"The service at {url} does not answer: {error}. Its log: {LOGS}/service.log") from None
 
@@ -146,8 +150,8 @@ def _train(root: Path, stack: Stack, supervisor: Supervisor) -> None:
     _say(
         2,
         "The flow `training`",
-        "Every stage of DVC's graph as a task: songbook, validate, split, features, train, train_forest, evaluate, "
-        "record; then challenger against champion on the same test tracks.",
+        "Every stage of DVC's graph as a task: songbook, duplicates, validate, split, features, train, train_forest, "
+        "evaluate, record; then challenger against champion on the same test tracks.",
     )
     command = [*processes.program("python"), str(root / "flows" / "training.py")]
     finished = processes.run(command, cwd=root, env=stack.env, on_line=_show_line)

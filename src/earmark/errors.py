@@ -11,7 +11,7 @@ class EarmarkError(Exception):
 
 
 class ParamsError(EarmarkError):
-    """params.yaml has an unknown, missing or impossible value."""
+    """params.yaml, or another file of settings, has an unknown, missing or impossible value."""
 
     exit_code = 2
 

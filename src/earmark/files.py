@@ -1,4 +1,7 @@
-"""Writing files so that a killed process leaves either the old file or the new one, never half of one; and locks."""
+"""Writing files so that a killed process leaves either the old file or the new one, never half of one; and locks.
+
+And reading YAML that people write, so that an error can name the line.
+"""
 
 import fcntl
 import hashlib
@@ -9,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from earmark.errors import ParamsError
 
 
 @contextmanager
@@ -56,3 +61,42 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal; read in pieces, so its size does not matter."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Lined(dict[Any, Any]):
+    """A mapping from a YAML file that knows the ``line`` (from 1) on which it begins."""
+
+    line: int = 0
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of the YAML file at ``path``; each mapping is a `Lined`.
+
+    Raises:
+        ParamsError: It is missing or no YAML, or a key stands twice in one mapping (YAML itself would silently take the
+            last one).
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    def mapping(loader: Any, node: Any) -> Iterator[Lined]:
+        found = Lined()
+        found.line = node.start_mark.line + 1
+        yield found
+        keys = [key.value for key, _ in node.value]
+        for at, (key, _) in enumerate(node.value):
+            if key.tag != "tag:yaml.org,2002:merge" and key.value in keys[:at]:
+                raise ParamsError(f"{path}, line {key.start_mark.line + 1}: {key.value!r} stands here a second time.")
+        found.update(loader.construct_mapping(node))
+
+    Loader.add_constructor("tag:yaml.org,2002:map", mapping)
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader)
+    except FileNotFoundError:
+        raise ParamsError(
+            f"There is no {path}. Get it back from git, or write one: docs/validation.md says how."
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} is not valid YAML: {error}") from None

@@ -35,23 +35,36 @@ class Songbook:
 
 @dataclass(frozen=True)
 class Validation:
-    """What is fit to enter."""
+    """What is fit to enter: the numbers that the rules of expectations.yaml refer to."""
 
     min_duration_s: float
     max_duration_s: float
     min_sample_rate_hz: int
+    max_silent_share: float
+    max_clipped_share: float
+    min_bandwidth_share: float
+    demand_licence: bool
     min_tracks_per_genre: int
     min_groups_per_genre: int
     max_refused_share: float
 
 
 @dataclass(frozen=True)
+class Duplicates:
+    """When two fingerprints are of one recording."""
+
+    min_overlap_s: float
+    min_agreement: float
+
+
+@dataclass(frozen=True)
 class Split:
-    """Shares of the groups; what is left is for training."""
+    """Shares of the groups, what is left is for training; ``official`` as in `earmark.catalogue.splits`."""
 
     seed: int
     validation_share: float
     test_share: float
+    official: str
 
 
 @dataclass(frozen=True)
@@ -147,6 +160,7 @@ class Params:
     catalogue: Catalogue
     songbook: Songbook
     validation: Validation
+    duplicates: Duplicates
     split: Split
     frontend: Frontend
     network: Network

@@ -8,6 +8,8 @@ from pathlib import Path
 from earmark.errors import EarmarkError
 
 PARAMS = Path("params.yaml")
+EXPECTATIONS = Path("expectations.yaml")
+TAXONOMY = Path("data/taxonomy.yaml")
 
 # A collection is one folder: tracks.parquet, refused.csv, answers.parquet (where listeners answered) and audio/.
 COLLECTIONS = Path("data/collections")
@@ -15,8 +17,10 @@ TRACKS = "tracks.parquet"
 REFUSED = "refused.csv"
 ANSWERS = "answers.parquet"
 
+DUPLICATES = Path("data/duplicates.parquet")
 CATALOGUE = Path("data/catalogue.parquet")
 QUARANTINE = Path("data/quarantine.csv")
+WARNINGS = Path("data/warnings.csv")
 SPLITS = Path("data/splits.parquet")
 FEATURES = Path("data/features.parquet")
 DESCRIPTORS = Path("data/descriptors.parquet")
@@ -27,6 +31,9 @@ CHAMPION = Path("models/champion")
 
 VALIDATION = Path("reports/validation.json")
 DATA_DOCS = Path("reports/data_docs")
+GENRE_NAMES = Path("reports/taxonomy.csv")
+DUPLICATE_PAIRS = Path("reports/duplicates.csv")
+DUPLICATES_SUMMARY = Path("reports/duplicates.json")
 SPLIT_SUMMARY = Path("reports/split.json")
 LEARNING_CURVE = Path("reports/learning_curve.csv")
 METRICS = Path("reports/metrics.json")
@@ -37,8 +44,10 @@ RUN = Path("reports/run.json")
 
 # Neither DVC's nor git's: what can always be made again.
 FEATURE_CACHE = Path(".earmark/features")
+SEARCH = Path(".earmark/search")
 CHECKPOINTS = Path(".earmark/checkpoints")
 LOGS = Path(".earmark/logs")
+IMPORTS = Path(".earmark/imports")  # what imports have found out about files that did not change since
 
 
 def find_root(start: Path | None = None) -> Path:

@@ -138,6 +138,7 @@ def _reports(root: Path, tracks: list[Track]) -> None:
         "validation_difference": {"accuracy": -0.4, "accuracy_low": -0.5, "accuracy_high": -0.3},
         "test_tracks": PARTS["test"],
         "test_groups": PARTS["test"],
+        "leakage": {"honest_accuracy": 0.6, "random_accuracy": 0.8, "random_minus_honest": 0.2},
     }
     write_json(reports / "metrics.json", metrics)
     curve = {"epoch": [1, 2, 3], "training_loss": [0.7, 0.6, 0.5], "training_accuracy": [0.5, 0.6, 0.7]}
@@ -225,6 +226,7 @@ class TestRecord:
         assert {run.info.status for run in by_kind.values()} == {"FINISHED"}
         network, forest = by_kind["network"].data, by_kind["forest"].data
         assert (network.metrics["test_accuracy"], forest.metrics["test_accuracy"]) == (0.5, 0.9)
+        assert network.metrics["leakage/random_minus_honest"] == forest.metrics["leakage/random_minus_honest"] == 0.2
         assert {name for name in network.metrics if not name.startswith("epoch/")} == set(forest.metrics)
         assert forest.params == {name: str(value) for name, value in ({"kind": "forest"} | flatten(params)).items()}
 

@@ -13,9 +13,10 @@ import pytest
 import torch
 from scipy.signal import resample_poly
 
-from earmark.audio.decode import EmptyAudio, NotAudio, UndecodableAudio, UnreadableFile, decode, probe
+from earmark.audio.decode import EmptyAudio, NotAudio, UndecodableAudio, UnreadableFile, decode
 from earmark.errors import AudioError
 from made_audio import FORMATS, encode_samples
+from probing import probe
 
 LOSSLESS = ("flac", "wav", "aiff", "au", "caf", "mka")
 CODECS = {"m4a": "aac", "ogg": "vorbis", "wv": "wavpack", "wma": "wmav2", "webm": "opus", "mka": "flac"}

@@ -4,8 +4,9 @@ import struct
 
 import pytest
 
-from earmark.audio.decode import TruncatedAudio, decode, probe
+from earmark.audio.decode import TruncatedAudio, decode
 from made_audio import FORMATS, encode_samples
+from probing import probe
 
 
 class TestCutFiles:

@@ -10,6 +10,11 @@ from earmark.params import Frontend
 FRONTEND = Frontend(sample_rate_hz=8_000, n_fft=256, hop=128, mels=16, f_min_hz=30.0, f_max_hz=4000.0)
 
 
+def flipped(content: bytes, place: int) -> bytes:
+    """One bit of it turned over."""
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
 @pytest.fixture
 def song(write, encode):
     content = encode("wav", seconds=2.0)
@@ -20,38 +25,87 @@ class TestFeatureCache:
     def test_what_is_asked_for_twice_is_computed_once(self, tmp_path, song):
         path, content_hash = song
         cache = FeatureCache(tmp_path / "cache", FRONTEND)
-        first = cache.get(content_hash, path)
+        first = cache.get(content_hash, lambda: path)
         path.unlink()
-        np.testing.assert_array_equal(cache.get(content_hash, path), first)
+        np.testing.assert_array_equal(cache.get(content_hash, lambda: path), first)
 
     def test_it_holds_what_the_extractor_hears(self, tmp_path, song):
         path, content_hash = song
         extractor = Extractor(FRONTEND)
         expected = extractor.log_mel(extractor.waveform(path))
         assert expected.dtype == np.float16 and expected.shape[1] == 16
-        np.testing.assert_array_equal(FeatureCache(tmp_path, FRONTEND).get(content_hash, path), expected)
+        entry = FeatureCache(tmp_path, FRONTEND).get(content_hash, lambda: path)
+        np.testing.assert_allclose(entry.astype(float), expected.astype(float), rtol=2**-10)
 
-    @pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[: len(b) // 2], lambda b: b"x" * len(b)])
+    @pytest.mark.parametrize(
+        "damage",
+        {
+            "emptied": lambda b: b"",
+            "cut to half": lambda b: b[: len(b) // 2],
+            "cut by one byte": lambda b: b[:-1],
+            "longer": lambda b: b + b"x",
+            "rubbish": lambda b: b"x" * len(b),
+            "first byte": lambda b: flipped(b, 0),
+            "shape in the header": lambda b: flipped(b, b.index(b"'shape': (") + 10),
+            "padding of the header": lambda b: flipped(b, 120),
+            "first value": lambda b: flipped(b, 128),
+            "a value in the middle": lambda b: flipped(b, len(b) // 2),
+            "last value": lambda b: flipped(b, len(b) - 17),
+            "digest": lambda b: flipped(b, len(b) - 1),
+            "another type": lambda b: b.replace(b"'<f2'", b"'<i2'"),
+        }.items(),
+        ids=lambda item: item[0],
+    )
     def test_a_damaged_entry_is_noticed_and_made_again(self, tmp_path, song, damage):
         path, content_hash = song
         cache = FeatureCache(tmp_path / "cache", FRONTEND)
-        whole = np.array(cache.get(content_hash, path))
+        whole = np.array(cache.get(content_hash, lambda: path))
         entry = cache.path(content_hash)
-        entry.write_bytes(damage(entry.read_bytes()))
+        entry.write_bytes(damage[1](entry.read_bytes()))
         assert cache.open(content_hash) is None
-        np.testing.assert_array_equal(cache.get(content_hash, path), whole)
+        np.testing.assert_array_equal(cache.get(content_hash, lambda: path), whole)
+
+    def test_another_recordings_entry_under_this_name_is_noticed(self, tmp_path, song):
+        _, content_hash = song
+        cache = FeatureCache(tmp_path, FRONTEND)
+        cache.store("ab" * 32, np.ones((5, 16), np.float16))
+        cache.path(content_hash).parent.mkdir(parents=True)
+        cache.path("ab" * 32).replace(cache.path(content_hash))
+        assert cache.open(content_hash) is None
+
+    def test_numpy_reads_an_entry_as_it_is(self, tmp_path, song):
+        path, content_hash = song
+        cache = FeatureCache(tmp_path, FRONTEND)
+        np.testing.assert_array_equal(cache.get(content_hash, lambda: path), np.load(cache.path(content_hash)))
+
+    def test_its_shape_is_known_without_reading_all_of_it(self, tmp_path, song):
+        path, content_hash = song
+        cache = FeatureCache(tmp_path, FRONTEND)
+        assert cache.shape(content_hash) is None
+        log_mel = cache.get(content_hash, lambda: path)
+        assert cache.shape(content_hash) == log_mel.shape == (1 + 2 * 8_000 // 128, 16)
+
+    def test_what_is_there_is_not_asked_for(self, tmp_path, song):
+        path, content_hash = song
+        cache = FeatureCache(tmp_path, FRONTEND)
+        cache.get(content_hash, lambda: path)
+
+        def never():
+            raise AssertionError("the audio was asked for")
+
+        cache.get(content_hash, never)
 
     def test_another_front_end_has_other_entries(self, tmp_path, song):
         path, content_hash = song
         other = dataclasses.replace(FRONTEND, mels=20)
-        FeatureCache(tmp_path, FRONTEND).get(content_hash, path)
+        FeatureCache(tmp_path, FRONTEND).get(content_hash, lambda: path)
         assert FeatureCache(tmp_path, other).open(content_hash) is None
-        assert FeatureCache(tmp_path, other).get(content_hash, path).shape[1] == 20
+        assert FeatureCache(tmp_path, other).get(content_hash, lambda: path).shape[1] == 20
 
     def test_a_half_written_entry_is_never_seen(self, tmp_path, song):
         path, content_hash = song
         cache = FeatureCache(tmp_path / "cache", FRONTEND)
-        cache.get(content_hash, path)
+        cache.get(content_hash, lambda: path)
         assert [file.name for file in cache.path(content_hash).parent.iterdir()] == [f"{content_hash}.npy"]
 
 

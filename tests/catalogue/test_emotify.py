@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from earmark.catalogue.importing import import_collection
+from earmark.catalogue.imports.importing import import_collection
 from earmark.catalogue.sources.emotify import EMOTIONS, EmotifySource
 from earmark.catalogue.track import read_tracks
 from earmark.errors import CatalogueError
@@ -135,7 +135,7 @@ class TestAnswers:
 class TestErrors:
     def test_another_folder_is_named_for_what_it_holds(self, write, tmp_path):
         write("music/jazz/a.mp3", b"")
-        with pytest.raises(CatalogueError, match=r"not the Emotify data set.*holds jazz/"):
+        with pytest.raises(CatalogueError, match=r"not what `earmark import emotify` needs.*Found: jazz/"):
             imported(tmp_path / "music", tmp_path)
 
     def test_other_columns_are_named(self, dataset, tmp_path):

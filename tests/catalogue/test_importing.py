@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from earmark.catalogue.importing import import_collection, use_collection
+from earmark.catalogue.imports.importing import import_collection, use_collection
 from earmark.catalogue.sources.folder import FolderSource
 from earmark.catalogue.track import read_tracks
 from earmark.errors import CatalogueError, ParamsError
@@ -223,7 +223,7 @@ class TestAgain:
 _SCRIPT = """
 import sys
 from pathlib import Path
-from earmark.catalogue.importing import import_collection
+from earmark.catalogue.imports.importing import import_collection
 from earmark.catalogue.sources.folder import FolderSource
 from earmark.params import load_params
 root = Path(sys.argv[2])
@@ -244,9 +244,9 @@ class TestInterrupted:
             stderr=subprocess.PIPE,
             text=True,
         )
-        journal = root / "data/collections/music/.importing/journal.jsonl"
+        journal = root / ".earmark/imports/music.journal"
         for _ in range(1_200):
-            if journal.exists() and journal.read_text(encoding="utf-8").count("finding") >= 10:
+            if journal.exists() and journal.read_text(encoding="utf-8").count("\t") >= 10:
                 break
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.02)

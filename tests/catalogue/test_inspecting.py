@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from earmark.catalogue.inspecting import Task, inspect_all
+from earmark.catalogue.imports.inspecting import Task, inspect_all
 from made_audio import encode_tone
 
 

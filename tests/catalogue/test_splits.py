@@ -1,17 +1,26 @@
 """Splits: by group, stable for good, every genre on every side."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earmark.catalogue.splits import SIDES, arrange, assign_splits, place
+from earmark.catalogue.splits import SIDES, arrange, place, united
 from earmark.errors import CatalogueError, ParamsError
 from earmark.params import Split
 
-SPLIT = Split(seed=1, validation_share=0.15, test_share=0.2)
+SPLIT = Split(seed=1, validation_share=0.15, test_share=0.2, official="whole")
+
+
+def shares(seed: int, validation: float = 0.15, test: float = 0.2) -> Split:
+    return replace(SPLIT, seed=seed, validation_share=validation, test_share=test)
+
+
+def assign_splits(tracks: pd.DataFrame, split: Split) -> pd.Series:
+    return arrange(tracks, split).sides
 
 
 def catalogue(rows: list[tuple[str, str | None]], official: list[str | None] | None = None) -> pd.DataFrame:
@@ -42,7 +51,7 @@ class TestGroups:
     @settings(max_examples=30, deadline=None)
     @given(catalogues, seeds)
     def test_no_group_stands_on_two_sides(self, tracks, seed):
-        sides = assign_splits(tracks, Split(seed, 0.15, 0.2))
+        sides = assign_splits(tracks, shares(seed))
         assert (sides.groupby(tracks["group"]).nunique() == 1).all()
         assert set(sides) <= set(SIDES)
         assert list(sides.index) == list(tracks.index)
@@ -50,7 +59,7 @@ class TestGroups:
     @settings(max_examples=30, deadline=None)
     @given(catalogues, seeds)
     def test_every_genre_stands_on_every_side(self, tracks, seed):
-        sides = assign_splits(tracks, Split(seed, 0.15, 0.2))
+        sides = assign_splits(tracks, shares(seed))
         for _, rows in tracks.groupby("genre"):
             assert set(sides[rows.index]) == set(SIDES)
 
@@ -61,7 +70,7 @@ class TestStability:
     def test_order_changes_nothing(self, tracks, seed, random):
         order = list(tracks.index)
         random.shuffle(order)
-        split = Split(seed, 0.15, 0.2)
+        split = shares(seed)
         pd.testing.assert_series_equal(
             assign_splits(tracks.loc[order], split).sort_index(), assign_splits(tracks, split).sort_index()
         )
@@ -69,7 +78,7 @@ class TestStability:
     @settings(max_examples=30, deadline=None)
     @given(catalogues, seeds, st.data())
     def test_growing_and_shrinking_moves_no_group_that_stood_where_its_hash_says(self, tracks, seed, data):
-        split = Split(seed, 0.15, 0.2)
+        split = shares(seed)
         removed = data.draw(st.sets(st.sampled_from(list(tracks.index)), max_size=10))
         try:
             fewer = arrange(tracks.drop(index=list(removed)), split)
@@ -91,7 +100,7 @@ class TestStability:
 
     def test_another_seed_gives_another_split(self):
         tracks = catalogue(many(100))
-        assert (assign_splits(tracks, SPLIT) != assign_splits(tracks, Split(2, 0.15, 0.2))).any()
+        assert (assign_splits(tracks, SPLIT) != assign_splits(tracks, shares(2))).any()
 
 
 class TestShares:
@@ -104,19 +113,19 @@ class TestShares:
     @pytest.mark.parametrize(("validation", "test"), [(0.0, 0.2), (0.2, 0.0), (0.5, 0.5), (0.9, 0.2), (-0.1, 0.2)])
     def test_shares_that_leave_a_side_nothing_are_refused(self, validation, test):
         with pytest.raises(ParamsError, match="test_share"):
-            assign_splits(catalogue(many(10)), Split(1, validation, test))
+            assign_splits(catalogue(many(10)), shares(1, validation, test))
 
 
 class TestRepair:
     @settings(max_examples=30, deadline=None)
     @given(seeds)
     def test_three_groups_are_one_for_each_side(self, seed):
-        assert sorted(assign_splits(catalogue(many(3)), Split(seed, 0.15, 0.2))) == sorted(SIDES)
+        assert sorted(assign_splits(catalogue(many(3)), shares(seed))) == sorted(SIDES)
 
     @settings(max_examples=30, deadline=None)
     @given(seeds)
     def test_moves_no_more_than_the_empty_sides_need(self, seed):
-        tracks, split = catalogue(many(5)), Split(seed, 0.15, 0.2)
+        tracks, split = catalogue(many(5)), shares(seed)
         places = [place(group, seed) for group in tracks["group"]]
         by_hash = {"test" if at < 0.2 else "validation" if at < 0.35 else "train" for at in places}
         assert len(arrange(tracks, split).moved) == 3 - len(by_hash)
@@ -141,3 +150,53 @@ class TestOfficialSplits:
     def test_an_unknown_side_is_refused_by_name(self):
         with pytest.raises(CatalogueError, match="'dev'"):
             assign_splits(catalogue(many(3), ["dev", None, None]), SPLIT)
+
+    def test_exactly_as_published_they_may_tear_groups_and_the_report_says_which(self):
+        rows = [("torn", "jazz"), ("torn", "jazz"), ("torn", "jazz"), *many(30)]
+        official = ["train", "test", None, *[None] * 30]
+        arrangement = arrange(catalogue(rows, official), replace(SPLIT, official="exact"))
+        assert list(arrangement.sides[:3]) == ["train", "test", "test"]
+        assert arrangement.torn == ("torn",)
+
+    def test_ignored_they_change_nothing(self):
+        official = [SIDES[number % 3] for number in range(300)]
+        with_them = arrange(catalogue(many(300), official), replace(SPLIT, official="ignore"))
+        assert (with_them.sides == assign_splits(catalogue(many(300)), SPLIT)).all()
+
+    def test_any_other_wish_is_refused_by_name(self):
+        with pytest.raises(ParamsError, match=r"'maybe'.*whole, exact, ignore"):
+            arrange(catalogue(many(30)), replace(SPLIT, official="maybe"))
+
+
+class TestDuplicates:
+    @staticmethod
+    def same(*pairs: tuple[int, int]) -> pd.DataFrame:
+        rows = [(f"{index:05d}", f"d{number}") for number, pair in enumerate(pairs) for index in pair]
+        return pd.DataFrame(rows, columns=["track_id", "duplicate_group"])
+
+    def test_join_the_groups_that_hold_them_also_in_a_chain(self):
+        groups = united(catalogue(many(6)), self.same((0, 3), (3, 5)))
+        assert groups[0] == groups[3] == groups[5] == "jazz artist 0"
+        assert len(set(groups)) == 4
+
+    @settings(max_examples=30, deadline=None)
+    @given(catalogues, seeds, st.data())
+    def test_never_stand_on_two_sides(self, tracks, seed, data):
+        numbers = st.integers(0, len(tracks) - 1)
+        pairs = data.draw(st.lists(st.tuples(numbers, numbers), max_size=6))
+        try:
+            sides = arrange(tracks, shares(seed), self.same(*pairs)).sides
+        except CatalogueError:
+            return  # so much is joined that a genre has too few groups left
+        for one, other in pairs:
+            assert sides[one] == sides[other]
+
+    @settings(max_examples=30, deadline=None)
+    @given(seeds, st.integers(0, 299), st.integers(0, 299))
+    def test_a_newcomer_that_joins_two_groups_takes_no_track_out_of_test(self, seed, one, other):
+        tracks = catalogue([*many(300), ("newcomer", "jazz")])
+        before = arrange(tracks[:300], shares(seed)).sides
+        after = arrange(tracks, shares(seed), self.same((one, 300), (other, 300))).sides
+        assert (after[:300][before == "test"] == "test").all()
+        changed = {tracks["group"][index] for index in before.index if before[index] != after[index]}
+        assert changed <= {f"jazz artist {one}", f"jazz artist {other}"}

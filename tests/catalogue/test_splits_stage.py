@@ -31,6 +31,8 @@ def test_writes_the_side_of_every_track_and_counts_that_agree(tmp_path):
         for n in range(40)
     ]
     write_tracks(tracks, tmp_path / "data/catalogue.parquet")
+    same = pd.DataFrame({"track_id": ["jazz/0.mp3", "jazz/9.mp3"], "duplicate_group": "jazz/0.mp3"})
+    same.to_parquet(tmp_path / "data/duplicates.parquet")
     split.run(PARAMS, tmp_path)
     written = pd.read_parquet(tmp_path / "data/splits.parquet")
     assert list(written.columns) == ["track_id", "split", "group", "genre"]
@@ -41,7 +43,8 @@ def test_writes_the_side_of_every_track_and_counts_that_agree(tmp_path):
         sides = written.loc[written["track_id"].str.startswith(genre), "split"].tolist()
         assert report["genres"][genre] == {side: sides.count(side) for side in SIDES}
         assert all(report["genres"][genre].values())
-    assert sum(report["groups"].values()) == 40
+    assert sum(report["groups"].values()) == 39  # one recording of two artists joins them
+    assert report["groups_joined_by_duplicates"] == 1
 
     once = (tmp_path / "data/splits.parquet").read_bytes()
     split.run(PARAMS, tmp_path)

@@ -6,6 +6,7 @@ graph is read through DVC's internal `Repo().index.graph`; the lock pins the ver
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -150,7 +151,7 @@ def push(root: Path, *, on_line: OnLine | None = None, timeout_s: float | None =
     Raises:
         ToolError: The remote cannot be reached or written to.
     """
-    _dvc(root, "push", on_line=on_line, timeout_s=timeout_s, remedy=_REMOTE)
+    _dvc(root, "push", on_line=on_line, timeout_s=timeout_s, remedy=remedy)
 
 
 def pull(root: Path, *, on_line: OnLine | None = None, timeout_s: float | None = None) -> None:
@@ -160,26 +161,63 @@ def pull(root: Path, *, on_line: OnLine | None = None, timeout_s: float | None =
     data or the half-written outputs of a killed stage, is left as it is: the stages decide what it means.
 
     Raises:
-        ToolError: The remote cannot be reached.
+        ToolError: The remote cannot be reached, or its bucket is not there.
     """
     if not (root / "dvc.lock").is_file() and not any((root / "data").rglob("*.dvc")):
         return  # nothing was ever recorded: DVC would warn about every single stage
+    missing = False
+
+    def listen(line: str) -> None:
+        nonlocal missing
+        missing = missing or _MISSING in line
+        (on_line or _ignore)(line)
+
+    def call(*targets: str) -> None:
+        _dvc(root, "pull", "--allow-missing", *targets, on_line=listen, timeout_s=timeout_s, remedy=remedy)
+
     try:
-        _dvc(root, "pull", "--allow-missing", on_line=on_line or _ignore, timeout_s=timeout_s, remedy=_REMOTE)
+        call()
     except ToolError as error:
         if _UNSAVED not in str(error):
             raise
         for file in (stage.name for stage in graph(root) if stage.name.endswith(".dvc")):
             if not (root / file).with_suffix("").exists():
-                _dvc(
-                    root,
-                    "pull",
-                    "--allow-missing",
-                    file,
-                    on_line=on_line or _ignore,
-                    timeout_s=timeout_s,
-                    remedy=_REMOTE,
-                )
+                call(file)
+    if missing:
+        _check_bucket(root)
+
+
+def remedy(said: str) -> str:
+    """What helps when a remote did not do what it should, judging from what DVC said."""
+    return next((advice for pattern, advice in _REMEDIES if re.search(pattern, said, re.I)), _REMOTE)
+
+
+def _check_bucket(root: Path) -> None:
+    """Raise where the remote is a bucket that is gone: to `dvc pull` that looks like one with nothing in it.
+
+    Raises:
+        ToolError: It is gone.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            remote = repo.cloud.get_remote()
+    except DvcException:
+        return  # no remote at all: `dvc pull` has said so
+    if remote.fs.protocol not in _BUCKETS:
+        return
+    bucket = remote.path.partition("/")[0]
+    try:
+        remote.fs.fs.ls(bucket, refresh=True)
+    except FileNotFoundError as error:
+        raise ToolError(
+            f"DVC's remote {remote.fs.unstrip_protocol(remote.path)} has no bucket {bucket!r} ({error}). "
+            + remedy("NoSuchBucket")
+        ) from None
+    except OSError:
+        return  # reading single objects may be allowed where listing the bucket is not
 
 
 def data_hash(root: Path, path: Path) -> str:
@@ -188,24 +226,66 @@ def data_hash(root: Path, path: Path) -> str:
     Raises:
         ToolError: DVC has not recorded ``path`` yet.
     """
-    beside = root / path.with_name(path.name + ".dvc")
-    recorded = [out for out in _yaml(beside).get("outs", []) if out["path"] == path.name]
-    for lock in (root / "dvc.lock", root / "data" / "dvc.lock"):  # their stages' paths all count from the root
-        made = _yaml(lock).get("stages", {}).values()
-        recorded += [out for stage in made for out in stage.get("outs", []) if Path(out["path"]) == path]
-    if not recorded:
+
+    def read(file: Path) -> str:
+        return (root / file).read_text(encoding="utf-8") if (root / file).is_file() else ""
+
+    recorded = recorded_hash(path, read)
+    if recorded is None:
         raise ToolError(f"DVC has recorded no hash for {path} in {root}. `dvc repro` or `earmark import` does that.")
-    return str(recorded[0]["md5"])
+    return recorded
 
 
-_REMOTE = "Is the remote in .dvc/config the right one, and can you reach it? `dvc remote list` shows it."
+def records_of(path: Path) -> tuple[Path, ...]:
+    """The files in which DVC may have recorded the hash of ``path``, all relative to the project's root."""
+    return path.with_name(path.name + ".dvc"), *_LOCKS
+
+
+def recorded_hash(path: Path, read: Callable[[Path], str]) -> str | None:
+    """As `data_hash`, from files of any version: ``read`` gives the text of one (empty where it is not there)."""
+    beside, *locks = records_of(path)
+    recorded = [out for out in _parsed(read(beside)).get("outs", []) if out["path"] == path.name]
+    for lock in locks:
+        made = _parsed(read(lock)).get("stages", {}).values()
+        recorded += [out for stage in made for out in stage.get("outs", []) if Path(out["path"]) == path]
+    return str(recorded[0]["md5"]) if recorded else None
+
+
+_LOCKS = (Path("dvc.lock"), Path("data/dvc.lock"))  # their stages' paths all count from the root
+
+
+_MISSING = "Missing cache files"
+_BUCKETS = ("s3", "gs")
+_REMOTE = (
+    "Is the remote in .dvc/config the right one, can you reach it, and are its credentials set? `dvc remote list` "
+    "shows it."
+)
+_REMEDIES = (
+    (
+        r"NoSuchBucket|bucket does not exist",
+        "Is the bucket's name in .dvc/config right (`dvc remote list` shows it), and does the bucket still exist? "
+        "DVC makes none: create it, then `dvc push` from a copy of the project that has the data.",
+    ),
+    (
+        r"credentials|Forbidden|\b403\b|Access ?Denied|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken",
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN where you have one), or AWS_PROFILE, "
+        "to an account that may read and write this bucket; for DVC alone: `dvc remote modify --local NAME "
+        "access_key_id …`, which stays out of git.",
+    ),
+    (
+        r"Could not connect|EndpointConnection|Name or service not known|timed? ?out",
+        "Is the server running and its address right? For an S3 that is not Amazon's it is `endpointurl` of the remote "
+        "in .dvc/config, or AWS_ENDPOINT_URL.",
+    ),
+    (r"requires ['\"]?dvc-s3|dvc\[s3\]", "Install what DVC needs for S3: pip install 'earmark[s3]'."),
+)
 
 
 def _dvc(
     root: Path,
     command: str,
     *arguments: str,
-    remedy: str,
+    remedy: str | Callable[[str], str],
     on_line: OnLine | None = None,
     timeout_s: float | None = None,
 ) -> None:
@@ -213,7 +293,8 @@ def _dvc(
     call = [*processes.program("dvc"), "--wait-for-lock", command, *arguments]
     finished = processes.run(call, cwd=root, on_line=on_line, timeout_s=timeout_s)
     if finished.exit_code != 0:
-        raise processes.failure(call, finished, remedy)
+        advice = remedy if isinstance(remedy, str) else remedy("\n".join(finished.tail))
+        raise processes.failure(call, finished, advice)
 
 
 def _check_project(root: Path) -> None:
@@ -243,8 +324,8 @@ def _name(stage: Any, root: Path) -> str:
     return str(name) if file == "dvc.yaml" else f"{file}:{name}"
 
 
-def _yaml(path: Path) -> dict[str, Any]:
-    return yaml.safe_load(path.read_text(encoding="utf-8")) or {} if path.is_file() else {}
+def _parsed(text: str) -> dict[str, Any]:
+    return yaml.safe_load(text) or {}
 
 
 def _ignore(line: str) -> None:

@@ -157,6 +157,7 @@ def _log_metrics(client: "MlflowClient", run_id: str, root: Path, kind: str) -> 
     # The same names for both kinds; what holds for the test tracks says so.
     values = {name if name.startswith("validation") else f"test_{name}": value for name, value in scores[kind].items()}
     values |= {f"majority/{name}": value for name, value in scores["majority"].items()}
+    values |= {f"leakage/{name}": value for name, value in scores["leakage"].items()}
     values |= {"test_tracks": scores["test_tracks"], "test_groups": scores["test_groups"]}
     per_class = pd.read_csv(root / PER_CLASS)
     for row in per_class[per_class["model"] == kind].itertuples():

@@ -6,7 +6,7 @@ file.
 
 Resampling is FFmpeg's libswresample, not torchaudio's kernel: it streams, so memory is bounded whatever the length; it
 takes any pair of rates (torchaudio's kernel for 44,101 → 16,000 Hz would need gigabytes, which a hostile file could ask
-for); torchcodec, should it stand behind this door one day, uses the same. On one machine it repeats to the bit. Silence
+for); torchcodec (`earmark.audio.accepted`) uses the same. On one machine it repeats to the bit. Silence
 that an encoder put before and after the music (mp3 with a LAME header, AAC in MP4, Opus) is taken off by FFmpeg, by the
 lengths that the file states.
 """
@@ -106,7 +106,7 @@ def decode(
     import torch
 
     chunks: list[Samples] = []
-    with _opened(source) as opened:
+    with open_recording(source) as opened:
         rate_hz = sample_rate_hz or opened.rate_hz
         wanted = None if max_seconds is None else max(1, round(max_seconds * rate_hz))
         held = 0
@@ -120,20 +120,9 @@ def decode(
             f"{opened.called} holds {opened.decoded_s:.4f} s of sound, too little for one sample at {rate_hz} Hz."
         )
     waveform = np.concatenate(chunks, axis=1)[:, :wanted]
-    waveform = np.clip(np.nan_to_num(waveform, copy=False, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+    if not (waveform.min() >= -1 and waveform.max() <= 1):  # also where one is not a number
+        waveform = np.clip(np.nan_to_num(waveform, copy=False, posinf=1.0, neginf=-1.0), -1.0, 1.0)
     return Recording(torch.from_numpy(np.ascontiguousarray(waveform)), rate_hz, opened.codec)
-
-
-def probe(source: Path | bytes) -> AudioInfo:
-    """What a recording is, found out by decoding it to the end without keeping it.
-
-    Raises:
-        AudioError: The same errors as `decode`.
-    """
-    with _opened(source) as opened:
-        for _ in opened.frames():
-            pass
-        return AudioInfo(opened.decoded_s, opened.rate_hz, opened.channels, opened.codec)
 
 
 class _Bytes:
@@ -234,7 +223,12 @@ class _Opened:
 
 
 @contextmanager
-def _opened(source: Path | bytes) -> Iterator[_Opened]:
+def open_recording(source: Path | bytes) -> Iterator[_Opened]:
+    """The recording behind ``source``, its frames ready to be taken; for the readers of this room.
+
+    Raises:
+        AudioError: As `decode` says; what only the end can tell comes after the last frame.
+    """
     import av
 
     av.logging.set_level(None)  # what FFmpeg would print says less than the errors here

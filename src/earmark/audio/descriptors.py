@@ -14,6 +14,7 @@ Each curve over time (one value a frame) is summed up by its mean and standard d
 """
 
 import math
+from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 
@@ -30,7 +31,9 @@ PITCH_WINDOW_SECONDS, PITCH_HOP_SECONDS = 0.256, 0.064  # long enough to tell se
 MFCC, MELS = 20, 64
 CONTRAST_EDGES_HZ = (100.0, 200.0, 400.0, 800.0, 1600.0, 3200.0, 6400.0)
 TEMPI_BPM = (40, 50, 63, 79, 100, 120, 144, 173, 208, 250, 300)
+_BRIGHTNESS = ("centroid_hz", "bandwidth_hz", "rolloff_hz", "flatness")
 _EPSILON = 1e-10
+_FRAMES_AT_ONCE = 128
 
 
 def describe(waveform: Tensor, sample_rate_hz: int) -> NDArray[np.float64]:
@@ -64,28 +67,40 @@ def _describe(waveform: Tensor, sample_rate_hz: int) -> dict[str, float]:
     with torch.inference_mode():
         level = waveform.square().mean().sqrt().clamp(min=1e-5)
         waveform = waveform / level * 0.1
-        n_fft, hop, spectrum = _spectrum(waveform, sample_rate_hz, WINDOW_SECONDS, HOP_SECONDS)
+        n_fft, hop = _window_and_hop(sample_rate_hz, WINDOW_SECONDS, HOP_SECONDS)
         hertz = torch.linspace(0, sample_rate_hz / 2, n_fft // 2 + 1)
-        mel = torch.log10(_EPSILON + _mel_bank(sample_rate_hz, n_fft) @ spectrum.square())  # (mels, frames)
+        mels, contrasts, brightness = [], [], []
+        for spectrum in _spectra(waveform, n_fft, hop):
+            mels.append(spectrum.square() @ _mel_bank(sample_rate_hz, n_fft))
+            contrasts.append(_contrast(spectrum, hertz))
+            brightness.append(_brightness(spectrum, hertz))
+        mel = torch.log10(_EPSILON + torch.cat(mels)).T  # (mels, frames)
 
         values: dict[str, float] = {}
         values |= _timbre(mel)
-        values |= _contrast(spectrum, hertz)
+        for index, curve in enumerate(torch.cat(contrasts, dim=1)):
+            values |= _summed_up(f"contrast_{index}", curve)
         values |= _harmony(waveform, sample_rate_hz)
-        values |= _brightness(spectrum, hertz, waveform, n_fft, hop)
+        for name, curve in zip(_BRIGHTNESS, torch.cat(brightness, dim=1), strict=True):
+            values |= _summed_up(name, curve)
+        values |= _dynamics(waveform, n_fft, hop)
         values |= _rhythm(mel, sample_rate_hz / hop)
         return values
 
 
-def _spectrum(waveform: Tensor, sample_rate_hz: int, window_s: float, hop_s: float) -> tuple[int, int, Tensor]:
-    """Window and hop in samples, the window a power of two, and the magnitudes, shape ``(bins, frames)``."""
-    n_fft, hop = 2 ** round(math.log2(window_s * sample_rate_hz)), round(hop_s * sample_rate_hz)
+def _window_and_hop(sample_rate_hz: int, window_s: float, hop_s: float) -> tuple[int, int]:
+    """In samples; the window a power of two."""
+    return 2 ** round(math.log2(window_s * sample_rate_hz)), round(hop_s * sample_rate_hz)
+
+
+def _spectra(waveform: Tensor, n_fft: int, hop: int, bins: int | None = None) -> Iterator[Tensor]:
+    """Magnitudes of the lowest ``bins``, or of all: shape ``(frames, bins)``, in pieces that fit the cache."""
     short = max(0, n_fft // 2 + 1 - len(waveform))
     waveform = torch.nn.functional.pad(waveform, (0, short))  # reflection needs half a window of samples
-    spectrum = torch.stft(
-        waveform, n_fft, hop, window=_window(n_fft), center=True, pad_mode="reflect", return_complex=True
-    )
-    return n_fft, hop, spectrum.abs()
+    padded = torch.nn.functional.pad(waveform[None], (n_fft // 2, n_fft // 2), mode="reflect")[0]
+    for windows in torch.split(padded.unfold(0, n_fft, hop), _FRAMES_AT_ONCE):
+        spectrum = torch.fft.rfft(windows * _window(n_fft))[:, :bins]
+        yield (spectrum.real.square() + spectrum.imag.square()).sqrt()
 
 
 def _summed_up(name: str, curve: Tensor) -> dict[str, float]:
@@ -103,24 +118,29 @@ def _timbre(mel: Tensor) -> dict[str, float]:
     return values
 
 
-def _contrast(spectrum: Tensor, hertz: Tensor) -> dict[str, float]:
-    values: dict[str, float] = {}
+def _contrast(spectrum: Tensor, hertz: Tensor) -> Tensor:
+    """Shape ``(bands, frames)``."""
+    curves = []
     edges = (0.0, *CONTRAST_EDGES_HZ, math.inf)
-    for index, (low, high) in enumerate(pairwise(edges)):
-        band = spectrum[(hertz >= low) & (hertz < high)]
-        if not len(band):  # above half a low sample rate
-            band = torch.zeros(1, spectrum.shape[1])
-        band = torch.log10(band.T.contiguous() + 1e-6)  # (frames, bins)
+    for low, high in pairwise(edges):
+        inside = torch.nonzero((hertz >= low) & (hertz < high))
+        if len(inside):
+            # NumPy's sort is several times as fast as torch's topk for rows as short as these.
+            band = np.sort(spectrum[:, int(inside[0]) : int(inside[-1]) + 1].numpy(), axis=1)
+        else:  # above half a low sample rate
+            band = np.zeros((len(spectrum), 1), dtype=np.float32)
         edge = max(1, band.shape[1] // 5)
-        peaks = band.topk(edge, dim=1, sorted=False).values.mean(dim=1)
-        valleys = band.topk(edge, dim=1, largest=False, sorted=False).values.mean(dim=1)
-        values |= _summed_up(f"contrast_{index}", peaks - valleys)
-    return values
+        peaks = np.log10(band[:, -edge:] + np.float32(1e-6)).mean(axis=1)
+        valleys = np.log10(band[:, :edge] + np.float32(1e-6)).mean(axis=1)
+        curves.append(torch.from_numpy(peaks - valleys))
+    return torch.stack(curves)
 
 
 def _harmony(waveform: Tensor, sample_rate_hz: int) -> dict[str, float]:
-    n_fft, _, spectrum = _spectrum(waveform, sample_rate_hz, PITCH_WINDOW_SECONDS, PITCH_HOP_SECONDS)
-    chroma = _chroma_bank(sample_rate_hz, n_fft) @ spectrum  # (12, frames)
+    n_fft, hop = _window_and_hop(sample_rate_hz, PITCH_WINDOW_SECONDS, PITCH_HOP_SECONDS)
+    bank = _chroma_bank(sample_rate_hz, n_fft)
+    spectra = _spectra(waveform, n_fft, hop, bins=len(bank))
+    chroma = torch.cat([spectrum @ bank for spectrum in spectra]).T  # (12, frames)
     chroma = chroma / (chroma.sum(dim=0, keepdim=True) + _EPSILON)
     whole = chroma.mean(dim=1)
     values = {f"chroma_{rank}": float(share) for rank, share in enumerate(whole.sort(descending=True).values)}
@@ -132,26 +152,27 @@ def _harmony(waveform: Tensor, sample_rate_hz: int) -> dict[str, float]:
     return values
 
 
-def _brightness(spectrum: Tensor, hertz: Tensor, waveform: Tensor, n_fft: int, hop: int) -> dict[str, float]:
-    share = spectrum / (spectrum.sum(dim=0, keepdim=True) + _EPSILON)
-    centroid = (hertz[:, None] * share).sum(dim=0)
-    bandwidth = (((hertz[:, None] - centroid) ** 2) * share).sum(dim=0).sqrt()
-    rolloff = hertz[(share.cumsum(dim=0) < 0.85).sum(dim=0).clamp(max=len(hertz) - 1)]
+def _brightness(spectrum: Tensor, hertz: Tensor) -> Tensor:
+    """One curve for each of `_BRIGHTNESS`, shape ``(4, frames)``."""
+    share = spectrum / (spectrum.sum(dim=1, keepdim=True) + _EPSILON)
+    centroid = share @ hertz
+    bandwidth = ((hertz - centroid[:, None]).square() * share).sum(dim=1).sqrt()
+    rolloff = hertz[(share.cumsum(dim=1) < 0.85).sum(dim=1).clamp(max=len(hertz) - 1)]
     power = spectrum.square() + _EPSILON
-    flatness = torch.log10(power.log().mean(dim=0).exp() / power.mean(dim=0))
-    frames = waveform.unfold(0, n_fft, hop) if len(waveform) >= n_fft else waveform[None]
-    crossings = (frames[:, 1:] * frames[:, :-1] < 0).float().mean(dim=1)
-    rms = torch.log10(frames.square().mean(dim=1).sqrt() + 1e-5)
-    values: dict[str, float] = {}
-    for name, curve in {
-        "centroid_hz": centroid,
-        "bandwidth_hz": bandwidth,
-        "rolloff_hz": rolloff,
-        "flatness": flatness,
-        "zero_crossings": crossings,
-        "rms": rms,
-    }.items():
-        values |= _summed_up(name, curve)
+    flatness = torch.log10(power.log().mean(dim=1).exp() / power.mean(dim=1))
+    return torch.stack([centroid, bandwidth, rolloff, flatness])
+
+
+def _dynamics(waveform: Tensor, n_fft: int, hop: int) -> dict[str, float]:
+    """Sums over windows that overlap, as differences of one running sum."""
+    n_fft = min(n_fft, len(waveform))
+    changes = torch.nn.functional.pad(waveform[1:] * waveform[:-1] < 0, (1, 0)).cumsum(dim=0, dtype=torch.int32)
+    power = torch.nn.functional.pad(waveform.double().square().cumsum(dim=0), (1, 0))
+    starts = torch.arange(0, len(waveform) - n_fft + 1, hop)
+    crossings = (changes[starts + n_fft - 1] - changes[starts]) / (n_fft - 1)
+    mean_square = ((power[starts + n_fft] - power[starts]) / n_fft).clamp(min=0).float()
+    rms = torch.log10(mean_square.sqrt() + 1e-5)
+    values = _summed_up("zero_crossings", crossings) | _summed_up("rms", rms)
     values["rms_range"] = float(torch.quantile(rms, 0.95) - torch.quantile(rms, 0.05))
     return values
 
@@ -188,7 +209,7 @@ def _mel_bank(sample_rate_hz: int, n_fft: int) -> Tensor:
     from torchaudio.functional import melscale_fbanks
 
     bank: Tensor = melscale_fbanks(n_fft // 2 + 1, 30.0, sample_rate_hz / 2, MELS, sample_rate_hz)
-    return bank.T
+    return bank
 
 
 @cache
@@ -201,9 +222,10 @@ def _cosines(mels: int) -> Tensor:
 
 @cache
 def _chroma_bank(sample_rate_hz: int, n_fft: int) -> Tensor:
-    """Which bins belong to which pitch class, shape ``(12, bins)``, C first: 60 to 4,200 Hz."""
+    """Which bins belong to which pitch class, shape ``(bins, 12)``, C first: 60 to 4,200 Hz; no bins above."""
     hertz = torch.linspace(0, sample_rate_hz / 2, n_fft // 2 + 1)
     heard = (hertz >= 60) & (hertz <= 4200)
     pitch = 69 + 12 * torch.log2(hertz.clamp(min=1) / 440)
     away = (pitch[None] - torch.arange(12)[:, None] + 6) % 12 - 6
-    return torch.exp(-0.5 * (away / 0.35) ** 2) * heard
+    highest = int(torch.nonzero(heard)[-1]) + 1
+    return (torch.exp(-0.5 * (away / 0.35) ** 2) * heard).T[:highest].contiguous()

@@ -1,33 +1,37 @@
-"""The feature cache: each recording's log-mel and descriptors, computed once and found again by content.
+"""The feature cache: each recording's log-mel and descriptors, computed once and found again by content."""
 
-An entry is a ``.npy`` file under ``<hash of the settings>/<content hash>``. It is a cache, not data: what is missing or
-damaged is computed again, and an entry appears in one step, so that a killed process or a second one beside it does no
-harm.
-"""
-
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from earmark.audio.accepted import waveform_of
+from earmark.audio.array_cache import ArrayCache
 from earmark.audio.decode import decode
 from earmark.audio.descriptors import DESCRIPTORS_VERSION, descriptor_names
+from earmark.audio.shared_cache import SharedCache
 from earmark.audio.spectrogram import LogMel, frontend_hash
-from earmark.files import replacing
 from earmark.params import Frontend
 
 LogMelArray = NDArray[np.float16]
+Audio = Callable[[], Path | bytes]  # asked only where the audio is needed: bringing it may take a while
 
 
 class Extractor:
-    """Recordings to log-mel arrays. Everybody takes this door, so that training and serving hear the same numbers."""
+    """Recordings to log-mel arrays. Everybody takes this door, so that training and serving hear the same numbers.
 
-    def __init__(self, frontend: Frontend) -> None:
+    Args:
+        frontend: How.
+        device: Where the spectrograms are computed.
+    """
+
+    def __init__(self, frontend: Frontend, device: str = "cpu") -> None:
         self.frontend = frontend
-        self._log_mel = LogMel(frontend)
+        self.device = device
+        self._log_mel = LogMel(frontend).to(device)
 
     def waveform(self, source: Path | bytes) -> Tensor:
         """Decoded, mixed to mono and resampled to the front-end's rate: shape ``(time,)``.
@@ -43,78 +47,44 @@ class Extractor:
         Raises:
             AudioError: The waveform is shorter than one window.
         """
+        return self.log_mels([waveform])[0]
+
+    def log_mels(self, waveforms: Sequence[Tensor]) -> list[LogMelArray]:
+        """As `log_mel`, of several at once; they should be of similar length, as the shorter are padded.
+
+        Raises:
+            AudioError: A waveform is shorter than one window.
+        """
         with torch.inference_mode():
-            values = self._log_mel(waveform).T.contiguous().to(torch.float16)
-        return np.asarray(values.numpy())
+            log_mels = self._log_mel.batch([waveform.to(self.device) for waveform in waveforms])
+            return [np.asarray(log_mel.to(torch.float16).cpu().numpy()) for log_mel in log_mels]
 
 
-class _ArrayCache:
-    """Arrays on disk, by content hash, under one key."""
-
-    def __init__(self, folder: Path, key: str) -> None:
-        self.key = key
-        self.folder = folder / key
-
-    def path(self, content_hash: str) -> Path:
-        """Where the entry of this recording lies, or will lie."""
-        return self.folder / content_hash[:2] / f"{content_hash}.npy"
-
-    def _load(self, content_hash: str, dtype: type, shape: tuple[int | None, ...]) -> NDArray[Any] | None:
-        """The entry, mapped into memory; None where it is missing, damaged, or not of this type and shape."""
-        try:
-            entry = np.load(self.path(content_hash), mmap_mode="r")
-        except (OSError, ValueError, EOFError):
-            return None
-        fits = len(entry.shape) == len(shape) and all(
-            want in (None, have) for want, have in zip(shape, entry.shape, strict=True)
-        )
-        return entry if fits and entry.dtype == dtype and entry.size else None
-
-    def _store(self, content_hash: str, entry: NDArray[Any]) -> None:
-        with replacing(self.path(content_hash)) as part, part.open("wb") as file:
-            np.save(file, entry)
-
-
-class DescriptorCache(_ArrayCache):
+class DescriptorCache(ArrayCache):
     """Descriptors on disk, shape ``(descriptors,)`` an entry."""
 
-    def __init__(self, folder: Path, sample_rate_hz: int) -> None:
-        super().__init__(folder, f"descriptors-{DESCRIPTORS_VERSION}-{sample_rate_hz}")
-
-    def open(self, content_hash: str) -> NDArray[np.float64] | None:
-        """The entry; None where it is missing or damaged."""
-        return self._load(content_hash, np.float64, (len(descriptor_names()),))
-
-    def store(self, content_hash: str, descriptors: NDArray[np.float64]) -> None:
-        """Keep an entry, in one step."""
-        self._store(content_hash, descriptors)
+    def __init__(self, folder: Path, sample_rate_hz: int, shared: SharedCache | None = None) -> None:
+        key = f"descriptors-{DESCRIPTORS_VERSION}-{sample_rate_hz}"
+        super().__init__(folder, key, np.float64, (len(descriptor_names()),), shared)
 
 
-class FeatureCache(_ArrayCache):
+class FeatureCache(ArrayCache):
     """Log-mel arrays on disk, shape ``(frames, mels)`` an entry."""
 
-    def __init__(self, folder: Path, frontend: Frontend) -> None:
-        super().__init__(folder, frontend_hash(frontend))
+    def __init__(self, folder: Path, frontend: Frontend, shared: SharedCache | None = None) -> None:
+        super().__init__(folder, frontend_hash(frontend), np.float16, (None, frontend.mels), shared)
         self.frontend = frontend
         self._extractor: Extractor | None = None
 
-    def open(self, content_hash: str) -> LogMelArray | None:
-        """The entry, mapped into memory; None where it is missing or damaged."""
-        return self._load(content_hash, np.float16, (None, self.frontend.mels))
-
-    def store(self, content_hash: str, log_mel: LogMelArray) -> None:
-        """Keep an entry, in one step."""
-        self._store(content_hash, log_mel)
-
-    def get(self, content_hash: str, audio: Path) -> LogMelArray:
+    def get(self, content_hash: str, audio: Audio) -> LogMelArray:
         """The entry; computed from ``audio`` and stored where it is missing or damaged.
 
         Raises:
             AudioError: It has to be computed and ``audio`` cannot be decoded.
         """
-        if (found := self.open(content_hash)) is not None:
-            return found
-        self._extractor = self._extractor or Extractor(self.frontend)
-        log_mel = self._extractor.log_mel(self._extractor.waveform(audio))
-        self.store(content_hash, log_mel)
-        return log_mel
+        found = self.open(content_hash)
+        if found is None and (found := self.fetch(content_hash)) is None:
+            self._extractor = self._extractor or Extractor(self.frontend)
+            found = self._extractor.log_mel(waveform_of(audio(), self.frontend.sample_rate_hz))
+            self.store(content_hash, found)
+        return found

@@ -1,6 +1,6 @@
 """From FFmpeg's frames to float32 samples: one scale, one rate, one number of channels."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 Samples = npt.NDArray[np.float32]  # (channels, time)
 
-_CHUNK_SAMPLES = 1 << 16  # resampled at once; frame by frame, 26 ms each, would take three times as long
+_CHUNK_SAMPLES = 1 << 16  # handled at once: a step of Python for each frame of 26 ms would take as long as decoding
 
 
 def resampled(frames: Iterator[Any], rate_hz: int, *, mono: bool) -> Iterator[Samples]:
@@ -23,58 +23,90 @@ def resampled(frames: Iterator[Any], rate_hz: int, *, mono: bool) -> Iterator[Sa
         mono: Mix down to one channel.
     """
     channels = 0
-    for stored_hz, chunks in _runs(frames):
-        resampler = _Resampler(stored_hz, rate_hz) if stored_hz != rate_hz else None
-        for chunk in chunks:
-            channels = channels or (1 if mono else len(chunk))
-            if len(chunk) != channels:
-                chunk = np.repeat(chunk.mean(axis=0, keepdims=True, dtype=np.float32), channels, axis=0)
-            yield from resampler.push(chunk) if resampler else (chunk,)
-        if resampler:
+    resampler: Resampler | None = None
+    for frame in joined(frames, lambda rate_hz, channels: _CHUNK_SAMPLES):
+        chunk = to_float(frame)
+        channels = channels or (1 if mono else len(chunk))
+        if len(chunk) != channels:
+            chunk = np.repeat(_mean(chunk), channels, axis=0)
+        if resampler and resampler.from_hz != frame.sample_rate:
             yield from resampler.flush()
+            resampler = None
+        if frame.sample_rate == rate_hz:
+            yield chunk
+            continue
+        resampler = resampler or Resampler(frame.sample_rate, rate_hz)
+        yield from resampler.push(chunk)
+    if resampler:
+        yield from resampler.flush()
+
+
+def joined(frames: Iterator[Any], samples_at: Callable[[int, int], int]) -> Iterator[Any]:
+    """The same sound in fewer, longer frames, joined within FFmpeg: what Python does, it does once a frame.
+
+    Only the last of a stretch is shorter; another rate, format or layout begins a new stretch.
+
+    Args:
+        frames: FFmpeg's frames, in order; used up.
+        samples_at: The wanted length, in samples, for a rate in Hz and a number of channels.
+    """
+    import av
+
+    fifo: Any = None
+    stretch: tuple[Any, ...] = ()
+    length = 0
+    for frame in frames:
+        found = (frame.sample_rate, frame.format.name, frame.layout.name)
+        if found != stretch:
+            if fifo and fifo.samples:
+                yield fifo.read(0, partial=True)
+            fifo, stretch = av.AudioFifo(), found
+            length = samples_at(frame.sample_rate, frame.layout.nb_channels)
+        frame.pts = None  # its own count of the samples is wanted, whatever gaps the times have
+        fifo.write(frame)
+        while fifo.samples >= length:
+            yield fifo.read(length)
+    if fifo and fifo.samples:
+        yield fifo.read(0, partial=True)
+
+
+def stored(frame: Any) -> npt.NDArray[Any]:
+    """A frame's numbers as decoded, shape ``(channels, time)`` or, interleaved, ``(1, time * channels)``."""
+    if frame.format.name.startswith("s64"):  # which PyAV does not convert
+        planes = [np.frombuffer(plane, np.int64) for plane in frame.planes]
+        return np.stack(planes)[:, : frame.samples * (frame.layout.nb_channels if frame.format.is_packed else 1)]
+    numbers: npt.NDArray[Any] = frame.to_ndarray()
+    return numbers
 
 
 def to_float(frame: Any) -> Samples:
     """A frame's samples in [-1, 1], shape ``(channels, time)``, from u8, s16, s32, s64, float or double."""
-    samples: npt.NDArray[Any] = frame.to_ndarray()
-    if frame.format.is_packed:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
-    if samples.dtype == np.uint8:
-        return ((samples.astype(np.float32) - 128) / 128).astype(np.float32)
-    if samples.dtype.kind == "i":
-        return (samples / -float(np.iinfo(samples.dtype).min)).astype(np.float32)
-    return np.asarray(samples, dtype=np.float32)
+    return scaled(stored(frame), frame.layout.nb_channels)
 
 
-def _runs(frames: Iterator[Any]) -> Iterator[tuple[int, Iterator[Samples]]]:
-    """Stretches of frames that share a sample rate, each as (rate in Hz, chunks of one channel count each)."""
-    frame = next(frames, None)
-
-    def chunks() -> Iterator[Samples]:
-        nonlocal frame
-        held: list[Samples] = []
-        length = 0
-        start_hz = frame.sample_rate if frame is not None else 0
-        while frame is not None and frame.sample_rate == start_hz:
-            samples = to_float(frame)
-            if held and (len(held[0]) != len(samples) or length >= _CHUNK_SAMPLES):
-                yield np.concatenate(held, axis=1)
-                held, length = [], 0
-            held.append(samples)
-            length += samples.shape[1]
-            frame = next(frames, None)
-        if held:
-            yield np.concatenate(held, axis=1)
-
-    while frame is not None:
-        yield int(frame.sample_rate), chunks()
+def scaled(numbers: npt.NDArray[Any], channels: int) -> Samples:
+    """What `stored` gives of so many channels, as samples in [-1, 1], shape ``(channels, time)``."""
+    by_channel = numbers if len(numbers) == channels else numbers.reshape(-1, channels).T
+    if numbers.dtype.kind == "f":
+        return np.ascontiguousarray(by_channel, dtype=np.float32)
+    samples = np.empty(by_channel.shape, np.float32)
+    half = 2.0 ** (8 * numbers.dtype.itemsize - 1)
+    for channel, whole in zip(samples, by_channel, strict=True):  # one by one: the steps of numpy are then short
+        np.multiply(whole, np.float32(1 / half), out=channel, casting="unsafe", dtype=np.float32)
+    return samples - np.float32(1) if numbers.dtype == np.uint8 else samples
 
 
-class _Resampler:
+def _mean(samples: Samples) -> Samples:
+    """The mean of all channels, shape ``(1, time)``."""
+    mean: Samples = samples.mean(axis=0, keepdims=True, dtype=np.float32)
+    return mean
+
+
+class Resampler:
     """libswresample, fed with arrays; its delay is made good by FFmpeg, so that time 0 stays time 0."""
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
-        self._from_hz, self._to_hz = from_hz, to_hz
+        self.from_hz, self._to_hz = from_hz, to_hz
         self._channels: list[Any] = []
 
     def push(self, samples: Samples) -> Iterator[Samples]:
@@ -86,7 +118,7 @@ class _Resampler:
         frames = []
         for channel in samples:
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(channel[None]), format="fltp", layout="mono")
-            frame.sample_rate = self._from_hz
+            frame.sample_rate = self.from_hz
             frames.append(frame)
         yield from self._pull(frames)
 

@@ -1,6 +1,6 @@
-"""What a file says of itself: artist, title, album and ISRC, from ID3, Vorbis comments, MP4, ASF or APE tags.
+"""What a file says of itself: artist, title, album, ISRC and genre, from ID3, Vorbis comments, MP4, ASF or APE tags.
 
-Method: mutagen reads the tags; each format has its own names for the same four things.
+Method: mutagen reads the tags; each format has its own names for the same five things.
 """
 
 import re
@@ -14,18 +14,20 @@ _NAMES = {
     "title": ("TIT2", "title", "\xa9nam", "Title"),
     "album": ("TALB", "album", "\xa9alb", "WM/AlbumTitle", "Album"),
     "isrc": ("TSRC", "isrc", "----:com.apple.iTunes:ISRC", "WM/ISRC", "ISRC"),
+    "genre": ("TCON", "genre", "\xa9gen", "WM/Genre", "Genre"),
 }
 _NOBODY = frozenset({"unknown artist", "unknown", "<unknown>", "[unknown]", "n/a", "no artist"})
 
 
 @dataclass(frozen=True)
 class Tags:
-    """The four that a catalogue keeps; None where the file says nothing."""
+    """The five that a catalogue keeps; None where the file says nothing."""
 
     artist: str | None = None
     title: str | None = None
     album: str | None = None
     isrc: str | None = None
+    genre: str | None = None
 
 
 def read_tags(path: Path) -> Tags:
@@ -56,7 +58,8 @@ def _first(tags: Any, names: tuple[str, ...]) -> str | None:
             value = tags[name]
         except (KeyError, ValueError):  # ValueError: a Vorbis comment cannot have that name at all
             continue
-        values = getattr(value, "text", value)  # an ID3 frame keeps its texts there
+        # An ID3 frame keeps its texts in one of these; a genre there may be a number, which mutagen knows by name.
+        values = getattr(value, "genres", None) or getattr(value, "text", value)
         value = values[0] if isinstance(values, list | tuple) and values else values
         value = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
         # Line breaks and other control characters have no place in a name.

@@ -7,6 +7,7 @@ one that ran through.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ class Examples:
     """Recordings with their labels.
 
     Attributes:
-        log_mels: One array ``(frames, mels)`` a recording, in memory or mapped from disk.
+        log_mels: One array ``(frames, mels)`` a recording, in memory or looked up on disk when it is asked for.
         labels: Index of each recording's genre, shape ``(tracks,)``.
     """
 
@@ -35,7 +36,22 @@ class Examples:
 
     def __getitem__(self, chosen: Sequence[int]) -> "Examples":
         """The chosen recordings."""
-        return Examples([self.log_mels[i] for i in chosen], self.labels[list(chosen)])
+        return Examples(_Chosen(self.log_mels, list(chosen)), self.labels[list(chosen)])
+
+
+class _Chosen(Sequence[LogMelArray]):
+    """Some of a sequence, looked up when asked for."""
+
+    def __init__(self, log_mels: Sequence[LogMelArray], chosen: list[int]) -> None:
+        self._log_mels, self._chosen = log_mels, chosen
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return _Chosen(self._log_mels, self._chosen[index])
+        return self._log_mels[self._chosen[index]]
 
 
 class ExcerptDataset(Dataset[tuple[Tensor, int]]):

@@ -1,19 +1,49 @@
 """Material: what the pipeline's models are fitted to and scored on, read from the files of the stages before."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from earmark.audio.features import FeatureCache, LogMelArray
+from earmark.catalogue.reading import read_recording
 from earmark.errors import CatalogueError
 from earmark.model.examples import Examples
 from earmark.params import Frontend
 from earmark.workspace import DESCRIPTORS, FEATURE_CACHE, FEATURES, SPLITS
+
+
+class CachedLogMels(Sequence[LogMelArray]):
+    """Log-mels of recordings, mapped from the feature cache each time one is asked for, and only as long as it is used.
+
+    A mapped file is an open file, of which a process may have a thousand. Each entry is compared with its digest when
+    it is opened for the first time.
+    """
+
+    def __init__(self, cache: FeatureCache, root: Path, content_hashes: list[str], paths: list[str]) -> None:
+        self._cache, self._root = cache, root
+        self._content_hashes, self._paths = content_hashes, paths
+        self._verified = bytearray(len(paths))
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: Any) -> Any:
+        """One log-mel, shape ``(frames, mels)``; or, for a slice, a list of them."""
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        name, path = self._content_hashes[index], self._paths[index]
+        found = self._cache.open(name, verify=False) if self._verified[index] else None
+        if found is None:
+            found = self._cache.get(name, partial(read_recording, self._root, path, name))
+            self._verified[index] = True
+        return found
 
 
 @dataclass(frozen=True)
@@ -75,11 +105,13 @@ class Material:
 
     def examples(self, tracks: pd.DataFrame) -> Examples:
         """Log-mels and labels of these tracks; what is missing in the feature cache is computed again."""
-        return Examples([self.log_mel(row) for row in tracks.itertuples()], self.indices(tracks))
+        log_mels = CachedLogMels(self._cache, self.root, tracks["content_hash"].tolist(), tracks["path"].tolist())
+        return Examples(log_mels, self.indices(tracks))
 
     def log_mel(self, track: object) -> LogMelArray:
         """The log-mel of one row of `tracks`, mapped from the feature cache, shape ``(frames, mels)``."""
-        return self._cache.get(track.content_hash, self.root / track.path)  # type: ignore[attr-defined]
+        name, path = track.content_hash, track.path  # type: ignore[attr-defined]
+        return self._cache.get(name, partial(read_recording, self.root, path, name))
 
     def descriptors(self, tracks: pd.DataFrame) -> NDArray[np.float64]:
         """Shape ``(tracks, descriptors)``."""

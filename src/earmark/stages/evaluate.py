@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from earmark.files import replacing, write_json
+from earmark.model.leakage import leakage
 from earmark.model.material import Material, load_material
 from earmark.model.metrics import Labels, accuracy, confusion, difference, f1_macro, score
 from earmark.model.predictor import ForestPredictor, NetworkPredictor, load_predictor
@@ -32,6 +33,13 @@ def run(params: Params, root: Path) -> None:
         "forest": _forest(load_predictor(root / FOREST), material, heard),
     }
     metrics = summarise(material, heard, answers, params.evaluation)
+    metrics["leakage"] = leakage(
+        material.descriptors(material.tracks),
+        material.indices(material.tracks),
+        material.tracks["group"].to_numpy(object),
+        params.forest,
+        params.evaluation,
+    )
     write_json(root / METRICS, metrics)
     tables = {
         PER_CLASS: _per_class(material, heard, answers),
@@ -47,6 +55,13 @@ def run(params: Params, root: Path) -> None:
         print(
             f"{name:9s} accuracy {value['accuracy']:.3f} [{value['accuracy_low']:.3f}, {value['accuracy_high']:.3f}]"
             f"   macro-F1 {value['f1_macro']:.3f} [{value['f1_macro_low']:.3f}, {value['f1_macro_high']:.3f}]",
+            file=sys.stderr,
+        )
+    if found := metrics["leakage"]:
+        print(
+            f"leakage   a forest by group {found['honest_accuracy']:.3f}, at random {found['random_accuracy']:.3f}: "
+            f"a random split would flatter by {found['random_minus_honest']:+.3f} "
+            f"[{found['random_minus_honest_low']:+.3f}, {found['random_minus_honest_high']:+.3f}]",
             file=sys.stderr,
         )
 

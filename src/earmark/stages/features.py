@@ -1,35 +1,32 @@
 """Stage `features`: every accepted track's log-mel into the feature cache, and its descriptors into a table.
 
 Work already done is found again by content: a catalogue that grows by 1 % costs 1 %, and a killed run carries on.
+Tracks stream through, so memory does not grow with the catalogue.
 """
 
-import os
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from earmark.audio.descriptors import describe, descriptor_names
-from earmark.audio.features import DescriptorCache, Extractor, FeatureCache
-from earmark.catalogue.track import read_tracks
+from earmark.audio.descriptors import descriptor_names
+from earmark.audio.extraction import Features, Job, Wanted, extract
+from earmark.audio.spectrogram import frontend_hash
+from earmark.catalogue.reading import read_recording
+from earmark.catalogue.track import iter_rows, number_of_rows
 from earmark.files import replacing
-from earmark.params import Frontend, Params
+from earmark.params import Params
 from earmark.progress import progress
 from earmark.workspace import CATALOGUE, DESCRIPTORS, FEATURE_CACHE, FEATURES
 
+_COLUMNS = ("track_id", "content_hash", "path")
+_ROW_GROUP = 1024
 
-@dataclass(frozen=True)
-class _Job:
-    audio: Path
-    content_hash: str
-    cache: Path
-    frontend: Frontend
+Row = dict[str, str]
 
 
 def run(params: Params, root: Path) -> None:
@@ -37,56 +34,45 @@ def run(params: Params, root: Path) -> None:
 
     Raises:
         AudioError: A recording that was accepted cannot be decoded any more.
+        CatalogueError: There is no catalogue; or a recording is not there, or no longer what it was at its import.
     """
-    tracks = read_tracks(root / CATALOGUE)
-    jobs = [
-        _Job(root / path, content_hash, root / FEATURE_CACHE, params.frontend)
-        for path, content_hash in zip(tracks["path"], tracks["content_hash"], strict=True)
-    ]
-    frames, described = [], []
-    for count, descriptors in progress(_extracted(jobs), description="features", total=len(jobs)):
-        frames.append(count)
-        described.append(descriptors)
-    index = pa.table(
-        {
-            "track_id": pa.array(tracks["track_id"], pa.string()),
-            "content_hash": pa.array(tracks["content_hash"], pa.string()),
-            "path": pa.array(tracks["path"], pa.string()),
-            "frontend_hash": pa.array(
-                [FeatureCache(root / FEATURE_CACHE, params.frontend).key] * len(tracks), pa.string()
-            ),
-            "frames": pa.array(frames, pa.int32()),
-        }
+    rows: deque[Row] = deque()  # handed out as jobs, not yet back
+
+    def jobs() -> Iterator[Job]:
+        for row in iter_rows(root / CATALOGUE, _COLUMNS):
+            rows.append(row)
+            yield Job(row["content_hash"], partial(read_recording, root, row["path"], row["content_hash"]))
+
+    found = extract(jobs(), Wanted(root / FEATURE_CACHE, params.frontend))
+    found = progress(found, description="features", total=number_of_rows(root / CATALOGUE))
+    key = frontend_hash(params.frontend)
+    index = pa.schema(
+        [*((name, pa.string()) for name in _COLUMNS), ("frontend_hash", pa.string()), ("frames", pa.int32())]
     )
-    with replacing(root / FEATURES) as part:
-        pq.write_table(index, part)
-    table = pd.DataFrame(np.stack(described), columns=list(descriptor_names()))
-    table.insert(0, "track_id", tracks["track_id"].to_numpy())
-    with replacing(root / DESCRIPTORS) as part:
-        table.to_parquet(part, index=False)
+    table = pa.schema([("track_id", pa.string()), *((name, pa.float64()) for name in descriptor_names())])
+    with (
+        replacing(root / FEATURES) as features_part,
+        replacing(root / DESCRIPTORS) as descriptors_part,
+        pq.ParquetWriter(features_part, index) as features_file,
+        pq.ParquetWriter(descriptors_part, table) as descriptors_file,
+    ):
+        for group in _groups((rows.popleft(), features) for features in found):
+            names = {name: [row[name] for row, _ in group] for name in _COLUMNS}
+            frames = [features.frames for _, features in group]
+            values = np.stack([features.descriptors for _, features in group])  # (tracks, descriptors)
+            features_file.write_table(
+                pa.table({**names, "frontend_hash": [key] * len(group), "frames": frames}, schema=index)
+            )
+            descriptors_file.write_table(pa.table([pa.array(names["track_id"]), *values.T], schema=table))
 
 
-def _extracted(jobs: list[_Job]) -> Iterator[tuple[int, np.ndarray]]:
-    """Frames and descriptors of each job, in order. A process per core, spawned: a fork after torch's threads hangs."""
-    workers = os.cpu_count() or 1
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        yield from pool.map(_extract, jobs, chunksize=max(1, min(8, len(jobs) // workers)))
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
-def _extract(job: _Job) -> tuple[int, np.ndarray]:
-    log_mels = FeatureCache(job.cache, job.frontend)
-    tables = DescriptorCache(job.cache, job.frontend.sample_rate_hz)
-    log_mel, descriptors = log_mels.open(job.content_hash), tables.open(job.content_hash)
-    if log_mel is None or descriptors is None:
-        extractor = Extractor(job.frontend)
-        waveform = extractor.waveform(job.audio)
-        log_mel, descriptors = extractor.log_mel(waveform), describe(waveform, job.frontend.sample_rate_hz)
-        log_mels.store(job.content_hash, log_mel)
-        tables.store(job.content_hash, descriptors)
-    return len(log_mel), descriptors
+def _groups(items: Iterator[tuple[Row, Features]]) -> Iterator[list[tuple[Row, Features]]]:
+    """As many as make one row group of the tables."""
+    group: list[tuple[Row, Features]] = []
+    for item in items:
+        group.append(item)
+        if len(group) == _ROW_GROUP:
+            yield group
+            group = []
+    if group:
+        yield group

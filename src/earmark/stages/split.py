@@ -10,7 +10,7 @@ from earmark.catalogue.splits import SIDES, Arrangement, arrange
 from earmark.catalogue.track import read_tracks
 from earmark.files import replacing, write_json
 from earmark.params import Params
-from earmark.workspace import CATALOGUE, SPLIT_SUMMARY, SPLITS
+from earmark.workspace import CATALOGUE, DUPLICATES, SPLIT_SUMMARY, SPLITS
 
 
 def run(params: Params, root: Path) -> None:
@@ -21,8 +21,8 @@ def run(params: Params, root: Path) -> None:
         ParamsError: The shares leave one side nothing.
     """
     tracks = read_tracks(root / CATALOGUE).sort_values("track_id", ignore_index=True)
-    arrangement = arrange(tracks, params.split)
-    splits = tracks[["track_id", "group", "genre"]].assign(split=arrangement.sides)
+    arrangement = arrange(tracks, params.split, pd.read_parquet(root / DUPLICATES))
+    splits = tracks[["track_id", "genre"]].assign(group=arrangement.groups, split=arrangement.sides)
     with replacing(root / SPLITS) as part:
         splits[["track_id", "split", "group", "genre"]].to_parquet(part, index=False)
     summary = summarise(splits, arrangement)
@@ -46,4 +46,5 @@ def summarise(splits: pd.DataFrame, arrangement: Arrangement) -> dict[str, Any]:
         "genres": {str(genre): tracks_by_side(rows) for genre, rows in splits.groupby("genre", sort=True)},
         "groups_moved_to_fill_a_genre": len(arrangement.moved),
         "groups_torn_by_official_splits": len(arrangement.torn),
+        "groups_joined_by_duplicates": len(arrangement.joined),
     }

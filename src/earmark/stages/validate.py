@@ -1,21 +1,37 @@
-"""The stage `validate`: a collection's tracks in; the catalogue, the quarantine with its reasons, and the report out.
+"""The stage `validate`: a collection's tracks in; the catalogue, what was refused and why, and the reports out.
 
-The judge is handed in (`earmark.adapters.expectations.judge`), because a stage knows no service tool.
+The judge is handed in (`earmark.adapters.expectations.judging`), because a stage knows no service tool.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from earmark.catalogue.judged import track_table
+from earmark.catalogue.reading import size_of
+from earmark.catalogue.taxonomy import apply_taxonomy, read_taxonomy
 from earmark.catalogue.track import SCHEMA, read_tracks, write_tracks
 from earmark.errors import CatalogueError
 from earmark.files import replacing, write_json
-from earmark.params import Params, Validation
-from earmark.workspace import CATALOGUE, COLLECTIONS, DATA_DOCS, QUARANTINE, TRACKS, VALIDATION
+from earmark.params import Params
+from earmark.workspace import (
+    CATALOGUE,
+    COLLECTIONS,
+    DATA_DOCS,
+    DUPLICATES,
+    EXPECTATIONS,
+    GENRE_NAMES,
+    QUARANTINE,
+    TAXONOMY,
+    TRACKS,
+    VALIDATION,
+    WARNINGS,
+)
 
-QUARANTINE_COLUMNS = ("track_id", "rule", "severity", "reason")
+VERDICT_COLUMNS = ("track_id", "rule", "severity", "reason")
 
 
 @dataclass(frozen=True)
@@ -23,16 +39,18 @@ class RuleOutcome:
     """What one rule found.
 
     Attributes:
-        severity: ``critical`` (refuses rows, or fails the stage) or ``warning`` (tells, never stops).
+        suite: Where the rule stands.
+        severity: ``critical`` (refuses rows, or fails the stage), ``warning`` or ``info`` (tell, never stop).
         demands: The rule in words.
-        unexpected: How many rows (of tracks, or of genres) break it; for a rule on the whole catalogue 0 or 1.
-        success: Nothing breaks it.
+        unexpected: How many rows of the suite's table break it; for a rule on a whole column or table 0 or 1.
+        success: Nothing breaks it; None where it was not judged.
     """
 
+    suite: str
     severity: str
     demands: str
     unexpected: int
-    success: bool
+    success: bool | None
 
 
 @dataclass(frozen=True)
@@ -41,29 +59,37 @@ class Judgement:
 
     Attributes:
         accepted: For each given track, in the given order, whether it enters.
-        quarantine: One row for each critical rule that a refused track breaks; columns `QUARANTINE_COLUMNS`.
+        quarantine: One row for each critical rule that a refused track breaks; columns `VERDICT_COLUMNS`.
+        warnings: Likewise for each warning; ``track_id`` is null where it is about no single track.
         rules: Name → outcome, in the order in which they were judged.
         problems: What makes the catalogue as a whole unfit; each a full sentence. Empty when it is fit.
     """
 
     accepted: pd.Series
     quarantine: pd.DataFrame
+    warnings: pd.DataFrame
     rules: Mapping[str, RuleOutcome]
     problems: tuple[str, ...]
 
 
-Judge = Callable[[pd.DataFrame, Validation, Path], Judgement]
+# Tracks as from `track_table`; what became of the genre names, as from `apply_taxonomy`; the folder for the Data Docs.
+Judge = Callable[[pd.DataFrame, pd.DataFrame, Path], Judgement]
 
 
 def run(params: Params, root: Path, *, judge: Judge) -> None:
-    """Judge the collection that params.yaml names; write catalogue, quarantine, Data Docs and metrics.
+    """Judge the collection that params.yaml names; write catalogue, quarantine, warnings, Data Docs and metrics.
 
-    The judge sees the columns of `Track` and ``audio_bytes``: the size of the audio file, 0 where there is none.
+    Args:
+        params: All of them.
+        root: The project's folder.
+        judge: Sees the tracks as from `track_table`.
 
     Raises:
-        CatalogueError: The collection is missing or empty, or what is left is not fit to learn from. Quarantine,
-            Data Docs and metrics are written before this is raised, so that they can be read.
+        CatalogueError: The collection is missing or empty, or what is left is not fit to learn from. All reports are
+            written before this is raised, so that they can be read.
+        ParamsError: The taxonomy is not in order.
     """
+    taxonomy = read_taxonomy(root / TAXONOMY)
     collection = COLLECTIONS / params.catalogue.collection
     tracks = read_tracks(root / collection / TRACKS)
     if tracks.empty:
@@ -71,25 +97,36 @@ def run(params: Params, root: Path, *, judge: Judge) -> None:
             f"{collection} has no tracks. Its {collection}/refused.csv says why each file was refused; import it again "
             "when they are mended, or name another collection under `catalogue` in params.yaml."
         )
+    tracks, names = apply_taxonomy(taxonomy, tracks)
+    tracks = track_table(
+        tracks.assign(
+            audio_bytes=pd.Series(
+                [size_of(root, path) for path in tracks["path"]], index=tracks.index, dtype="float64"
+            ),
+            **_what_duplicates_found(tracks["track_id"], root),
+        )
+    )
+    judgement = judge(tracks, names, root / DATA_DOCS)
 
-    sizes = [_size(root / path) for path in tracks["path"]]
-    judgement = judge(tracks.assign(audio_bytes=sizes), params.validation, root / DATA_DOCS)
-
-    with replacing(root / QUARANTINE) as part:
-        judgement.quarantine.to_csv(part, index=False, columns=list(QUARANTINE_COLUMNS), lineterminator="\n")
-    write_json(root / VALIDATION, summary(judgement))
+    _write_csv(judgement.quarantine[list(VERDICT_COLUMNS)], root / QUARANTINE)
+    _write_csv(judgement.warnings[list(VERDICT_COLUMNS)], root / WARNINGS)
+    _write_csv(names, root / GENRE_NAMES)
+    write_json(root / VALIDATION, summary(judgement, names))
     if judgement.problems:
         raise CatalogueError(_complaint(judgement))
     write_tracks(tracks.loc[judgement.accepted.to_numpy(), SCHEMA.names], root / CATALOGUE)
 
 
-def summary(judgement: Judgement) -> dict[str, object]:
+def summary(judgement: Judgement, names: pd.DataFrame) -> dict[str, Any]:
     """The judgement as `dvc metrics` shows it."""
     accepted = int(judgement.accepted.sum())
     return {
         "tracks_in": len(judgement.accepted),
         "tracks_accepted": accepted,
         "tracks_refused": len(judgement.accepted) - accepted,
+        "tracks_warned": int(judgement.warnings["track_id"].nunique()),
+        "genre_names": len(names),
+        "genre_names_unmapped": int(names["mapped_to"].isna().sum()),
         "rules": {
             name: {"severity": rule.severity, "unexpected": rule.unexpected, "success": rule.success}
             for name, rule in judgement.rules.items()
@@ -97,11 +134,14 @@ def summary(judgement: Judgement) -> dict[str, object]:
     }
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size if path.is_file() else 0
-    except OSError:
-        return 0
+def _write_csv(rows: pd.DataFrame, path: Path) -> None:
+    with replacing(path) as part:
+        rows.to_csv(part, index=False, lineterminator="\n")
+
+
+def _what_duplicates_found(track_ids: pd.Series, root: Path) -> dict[str, pd.Series]:
+    found = pd.read_parquet(root / DUPLICATES).set_index("track_id")
+    return {name: track_ids.map(found[name]).astype("str") for name in ("duplicate_group", "unreadable")}
 
 
 def _complaint(judgement: Judgement) -> str:
@@ -113,5 +153,5 @@ def _complaint(judgement: Judgement) -> str:
         + " ".join(judgement.problems)
         + f"\nRefused, by rule: {by_rule}.{examples}"
         + f"\nEvery refused track and its reason: {QUARANTINE}; the rules: {DATA_DOCS}/index.html. "
-        "Mend the collection, or change `validation` in params.yaml."
+        f"Mend the collection, or change the rules in {EXPECTATIONS}, or their numbers in params.yaml (`validation`)."
     )

@@ -5,6 +5,7 @@ killed run leaves no clip that a later run could take for its own.
 """
 
 import csv
+import dataclasses
 import hashlib
 import itertools
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
+from earmark.audio.metering import Measures
 from earmark.catalogue.songbook.corpus import Piece, candidates
 from earmark.catalogue.songbook.families import Steps, groups
 from earmark.catalogue.songbook.opus import CODEC, SUFFIX
@@ -52,6 +54,7 @@ def make_songbook(params: Songbook, root: Path, *, processes: int | None = None)
     waiting = candidates(params.seed)
     refusals: list[Refusal] = []
     hashes: dict[str, str] = {}
+    measured: dict[str, Measures] = {}
     openings: dict[str, Steps] = {}
     pieces: list[Piece] = []
     with mapping(partial(render, params=params), processes=processes) as render_all:
@@ -63,13 +66,15 @@ def make_songbook(params: Songbook, root: Path, *, processes: int | None = None)
             path.write_bytes(clip.audio)
             pieces.append(clip.piece)
             hashes[clip.piece.piece_id] = hashlib.sha256(clip.audio).hexdigest()
+            measured[clip.piece.piece_id] = clip.measures
             openings[clip.piece.piece_id] = clip.opening
     _check_enough(pieces, refusals, waiting, params.pieces_per_style)
     family = groups(pieces, openings)
-    write_tracks(
-        [_track(piece, hashes[piece.piece_id], family[piece.piece_id], params.clip_seconds) for piece in pieces],
-        unfinished / TRACKS,
-    )
+    tracks = [
+        _track(piece, hashes[piece.piece_id], family[piece.piece_id], params.clip_seconds, measured[piece.piece_id])
+        for piece in pieces
+    ]
+    write_tracks(tracks, unfinished / TRACKS)
     _write_refused(refusals, unfinished / REFUSED)
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +115,7 @@ def _place(piece: Piece) -> Path:
     return Path("audio") / f"{piece.piece_id}{SUFFIX}"
 
 
-def _track(piece: Piece, content_hash: str, group: str, seconds: float) -> Track:
+def _track(piece: Piece, content_hash: str, group: str, seconds: float, measures: Measures) -> Track:
     place = _place(piece)
     return Track(
         track_id=place.relative_to("audio").as_posix(),
@@ -126,6 +131,7 @@ def _track(piece: Piece, content_hash: str, group: str, seconds: float) -> Track
         title=piece.title,
         artist=piece.artist,
         licence=piece.licence,
+        **dataclasses.asdict(measures),
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from earmark.audio.metering import Measures, measure
 from earmark.catalogue.songbook import performance
 from earmark.catalogue.songbook.abc import read_abc
 from earmark.catalogue.songbook.conditions import draw
@@ -15,10 +16,11 @@ from earmark.params import Songbook
 
 @dataclass(frozen=True)
 class Clip:
-    """A rendered piece. ``opening`` is how its melody begins: see `families`."""
+    """A rendered piece, and what its sound measures. ``opening`` is how its melody begins: see `families`."""
 
     piece: Piece
     audio: bytes
+    measures: Measures
     opening: Steps
 
 
@@ -50,4 +52,5 @@ def render(piece: Piece, params: Songbook) -> Clip | Refusal:
     conditions = draw(params.seed, piece.piece_id)
     dry = performance.play(score, conditions, seconds=params.clip_seconds, soundfont=soundfont())
     clip = performance.record(dry, conditions)
-    return Clip(piece, encode_opus(clip, sample_rate_hz=performance.SAMPLE_RATE_HZ), opening(score))
+    audio = encode_opus(clip, sample_rate_hz=performance.SAMPLE_RATE_HZ)
+    return Clip(piece, audio, measure(audio).measures, opening(score))

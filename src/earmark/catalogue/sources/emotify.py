@@ -10,15 +10,16 @@ Source: A. Aljanaki, F. Wiering, R. C. Veltkamp, "Studying emotion induced by mu
 Information Processing & Management, 2015.
 """
 
-import csv
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-import pandas as pd
+from earmark.catalogue.sources.source import Candidate, Refusal, Source, check_folder, listing, not_laid_out
+from earmark.catalogue.sources.tables import Row, read_rows, whole
+from earmark.catalogue.sources.walking import beside, top_folder, walk
 
-from earmark.catalogue.sources.source import Candidate, Refusal, check_folder
-from earmark.catalogue.sources.walking import walk
-from earmark.errors import CatalogueError
+if TYPE_CHECKING:
+    import pandas as pd
 
 EMOTIONS = (
     "amazement", "solemnity", "tenderness", "nostalgia", "calmness", "power", "joyful_activation", "tension", "sadness",
@@ -38,19 +39,17 @@ _NUMBERS: dict[str, tuple[int, int]] = {
 _COLUMNS = ("track id", "genre", *_NUMBERS, "mother tongue")
 
 
-class EmotifySource:
-    """The data set in the folder ``path``."""
+@dataclass(frozen=True)
+class EmotifySource(Source):
+    """The Emotify data set: PATH holds data.csv and emotifymusic/."""
 
-    name = "emotify"
-    collection = "emotify"
-    licence: str | None = "non-commercial use only (the recordings are Magnatune's)"
-    citation: str | None = (
+    name: ClassVar[str] = "emotify"
+    licence: ClassVar[str | None] = "non-commercial use only (the recordings are Magnatune's)"
+    citation: ClassVar[str | None] = (
         "A. Aljanaki, F. Wiering, R. C. Veltkamp: Studying emotion induced by music through a crowdsourcing game. "
         "Information Processing & Management, 2015."
     )
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    expects: ClassVar[str] = f"The folder that holds {TABLE} and {AUDIO}/<genre>/<n>.mp3, as published."
 
     def describe(self) -> str:
         """What this is, in one line."""
@@ -69,15 +68,10 @@ class EmotifySource:
                 yield entry
                 continue
             file, path = entry
-            genre, slash, _ = path.partition("/")
-            yield Candidate(file, path, genre=genre if slash else None)
-        for other in sorted(self.path.iterdir()):
-            if other.name not in (TABLE, AUDIO):
-                yield Refusal(
-                    f"../{other.name}", "ignored", f"no part of the data set's audio ({AUDIO}/) or answers ({TABLE})"
-                )
+            yield Candidate(file, path, genre=top_folder(path))
+        yield from beside(self.path, self.path / AUDIO, [self.path / TABLE])
 
-    def answers(self, track_ids: Iterable[str]) -> tuple[pd.DataFrame, list[Refusal]]:
+    def answers(self, track_ids: Iterable[str]) -> "tuple[pd.DataFrame, list[Refusal]]":
         """Each listener's answer, joined to its track; every line of data.csv is taken or refused.
 
         Args:
@@ -91,62 +85,39 @@ class EmotifySource:
         Raises:
             CatalogueError: data.csv has other columns.
         """
+        import pandas as pd
+
         tracks = {path.rpartition(".")[0]: path for path in track_ids}
         rows, refused = [], []
-        with (self.path / TABLE).open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            lines = csv.reader(file)
-            header = [name.strip() for name in next(lines, [])]
-            if missing := [name for name in _COLUMNS if name not in header]:
-                raise CatalogueError(
-                    f"{self.path / TABLE} lacks the columns {', '.join(missing)}; it has "
-                    f"{', '.join(header) or 'none'}. Needed is data.csv of the Emotify data set, as "
-                    "its authors publish it."
-                )
-            for line in lines:
-                where = f"{TABLE}:{lines.line_num}"
-                try:
-                    rows.append(_answer(header, line, tracks))
-                except ValueError as error:
-                    refused.append(Refusal(where, "answer", str(error)))
+        for row in read_rows(self.path / TABLE, _COLUMNS):
+            if isinstance(row, Refusal):
+                refused.append(Refusal(row.path, "answer", row.reason))
+                continue
+            try:
+                rows.append(_answer(row, tracks))
+            except ValueError as error:
+                refused.append(Refusal(row.where, "answer", str(error)))
         frame = pd.DataFrame(rows, columns=["track_id", *_NUMBERS, "mother_tongue"])
         return frame.astype(dict.fromkeys(_NUMBERS, "int16")), refused
 
     def _check_layout(self) -> None:
         if (self.path / TABLE).is_file() and (self.path / AUDIO).is_dir():
             return
-        names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in self.path.iterdir())
-        found = ", ".join(names[:8]) + (" …" if len(names) > 8 else "") or "nothing"
-        raise CatalogueError(
-            f"{self.path} is not the Emotify data set: it needs {TABLE} and {AUDIO}/<genre>/<n>.mp3, and "
-            f"holds {found}. Give the folder that holds both. For a folder of your own: earmark import folder PATH."
-        )
+        raise not_laid_out(self, found=listing(self.path))
 
 
-def _answer(header: list[str], line: list[str], tracks: dict[str, str]) -> dict[str, object]:
+def _answer(row: Row, tracks: dict[str, str]) -> dict[str, object]:
     """One line, checked and joined.
 
     Raises:
         ValueError: Why the line cannot be used.
     """
-    if len(line) != len(header):
-        raise ValueError(f"it has {len(line)} fields, the header {len(header)}")
-    values = {name: value.strip() for name, value in zip(header, line, strict=True)}
-    number = _whole(values, "track id", 1, 10**6)
-    excerpt = f"{values['genre']}/{(number - 1) % EXCERPTS_PER_GENRE + 1}"
+    number = whole(row["track id"], "track id", 1, 10**6)
+    excerpt = f"{row['genre']}/{(number - 1) % EXCERPTS_PER_GENRE + 1}"
     if excerpt not in tracks:
         raise ValueError(f"its track {excerpt} (track id {number}) was not taken")
     answer: dict[str, object] = {"track_id": tracks[excerpt]}
     for name, (lowest, highest) in _NUMBERS.items():
-        answer[name] = _whole(values, name, lowest, highest)
-    answer["mother_tongue"] = values["mother tongue"] or None
+        answer[name] = whole(row[name], name, lowest, highest)
+    answer["mother_tongue"] = row.get("mother tongue")
     return answer
-
-
-def _whole(values: dict[str, str], name: str, lowest: int, highest: int) -> int:
-    try:
-        number = int(values[name])
-    except ValueError:
-        raise ValueError(f"{name} is {values[name]!r}, no whole number") from None
-    if not lowest <= number <= highest:
-        raise ValueError(f"{name} is {number}, not within {lowest} and {highest}")
-    return number

@@ -1,29 +1,37 @@
 """A folder of audio: ``PATH/<genre>/…/song.mp3``. The first folder below PATH is the genre; tags tell the rest.
 
-A file that lies directly in PATH has no genre. It is taken all the same, because the catalogue has room for tracks
-without a label; `dvc repro` then decides whether they are fit to learn from.
+PATH may be an address, such as ``s3://bucket/music``. A file that lies directly in PATH has no genre. It is taken all
+the same, because the catalogue has room for tracks without a label; `dvc repro` then decides whether they are fit to
+learn from.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-import pandas as pd
-
-from earmark.catalogue.sources.source import Candidate, Refusal, check_folder
-from earmark.catalogue.sources.walking import walk
+from earmark.catalogue.sources.source import Candidate, Refusal, Source, check_folder
+from earmark.catalogue.sources.walking import top_folder, walk, walk_address
 
 
-class FolderSource:
-    """Any folder whose first level of folders are genres."""
+@dataclass(frozen=True)
+class FolderSource(Source):
+    """A folder of audio: PATH/<genre>/…; artist, title and album come from the files' own tags."""
 
-    name = "folder"
-    licence: str | None = None
-    citation: str | None = None
+    path: Path | str  # type: ignore[assignment]  # wider than other sources': this one reads addresses too
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.collection = re.sub(r"[^\w.-]+", "-", path.absolute().name).strip("-._").lower() or "folder"
+    name: ClassVar[str] = "folder"
+    expects: ClassVar[str] = (
+        "Any folder with audio files, or an address such as s3://bucket/music; the first folder below it is the genre."
+    )
+
+    @property
+    def collection(self) -> str:
+        """The folder's name, as far as it can name a collection."""
+        path = self.path
+        last = path.rstrip("/").rpartition("/")[2] if isinstance(path, str) else path.absolute().name
+        return re.sub(r"[^\w.-]+", "-", last).strip("-._").lower() or self.name
 
     def describe(self) -> str:
         """What this is, in one line."""
@@ -33,17 +41,19 @@ class FolderSource:
         """Every entry below the folder.
 
         Raises:
-            CatalogueError: There is no such folder.
+            CatalogueError: There is no such folder, or the address cannot be listed.
         """
-        check_folder(self.path)
-        for entry in walk(self.path):
+        entries: Iterator[tuple[Path | str, str] | Refusal]
+        if isinstance(self.path, str):
+            entries = walk_address(self.path)
+        else:
+            check_folder(self.path)
+            entries = walk(self.path)
+        for entry in entries:
             if isinstance(entry, Refusal):
                 yield entry
             else:
-                file, path = entry
-                genre, slash, _ = path.partition("/")
-                yield Candidate(file, path, genre=genre if slash else None)
+                yield self._candidate(*entry)
 
-    def answers(self, track_ids: Iterable[str]) -> tuple[pd.DataFrame, list[Refusal]] | None:
-        """None: a folder knows of no listeners."""
-        return None
+    def _candidate(self, file: Path | str, path: str) -> Candidate:
+        return Candidate(file, path, genre=top_folder(path))

@@ -1,12 +1,14 @@
 """What an import did, for reading: how much of each genre, what was refused and why, and what to do next."""
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from earmark.catalogue.sources.source import Refusal
-from earmark.catalogue.track import Track
 from earmark.workspace import REFUSED
 
 _SHOWN = 3
@@ -19,7 +21,7 @@ class ImportResult:
     Attributes:
         name: The collection.
         folder: Where it lies.
-        taken: Tracks taken in this run, those that were there already included.
+        taken: Tracks taken in this run, those that were there already included; columns as in `SCHEMA`.
         refused: What was not taken in this run, and why.
         replaced: Paths that held another recording before.
         total: Tracks in the collection now.
@@ -30,7 +32,7 @@ class ImportResult:
 
     name: str
     folder: Path
-    taken: tuple[Track, ...]
+    taken: pa.Table
     refused: tuple[Refusal, ...]
     replaced: tuple[str, ...] = ()
     total: int = 0
@@ -40,8 +42,9 @@ class ImportResult:
 
     def summary(self) -> str:
         """A short text for people."""
-        genres = Counter(track.genre or "(no genre)" for track in self.taken)
-        groups = len({track.group for track in self.taken})
+        counted = pc.value_counts(pc.fill_null(self.taken["genre"], "(no genre)")).to_pylist()
+        genres = {each["values"]: each["counts"] for each in counted}
+        groups = pc.count_distinct(self.taken["group"]).as_py()
         lines = [f"{self.name}: {len(self.taken)} tracks taken from {self.source}; {groups} groups (artists)."]
         lines += [f"  {count:6}  {genre}" for genre, count in sorted(genres.items())]
         if self.total > len(self.taken):
@@ -52,7 +55,7 @@ class ImportResult:
             lines += _refusals(said, [refusal for refusal in self.refused if refusal.kind == kind])
         if self.refused:
             lines.append(f"Every one of them with its reason: {self.folder / REFUSED}")
-        if len({track.genre for track in self.taken} - {None}) < 2:
+        if pc.count_distinct(self.taken["genre"]).as_py() < 2:
             lines.append(
                 "Warning: a model tells genres apart, so it needs two at least. The genre is the first folder below "
                 "the path you gave; perhaps you meant a folder further in or out."
@@ -65,7 +68,12 @@ class ImportResult:
         return "\n".join(lines)
 
 
-_KINDS = {"refused": "refused", "ignored": "ignored, being no recordings", "answer": "listeners' answers refused"}
+_KINDS = {
+    "refused": "refused",
+    "ignored": "ignored",
+    "row": "rows of the source's tables without a recording",
+    "answer": "listeners' answers refused",
+}
 
 
 def _refusals(said: str, refusals: list[Refusal]) -> list[str]:

@@ -1,0 +1,1 @@
+"""Finding which recordings are the same: from fingerprints to words, pairs and groups."""

@@ -1,0 +1,1 @@
+"""Bringing recordings in: looked at one by one, stored, listed, and remembered."""

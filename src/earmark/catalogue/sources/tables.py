@@ -1,0 +1,214 @@
+"""Tables that come with a collection, read row by row: every row with its line number, none passed over.
+
+A row that does not fit its header becomes a refusal of kind ``row``. Text is read as UTF-8; what is none becomes �.
+"""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO, TypeVar
+
+from earmark.catalogue.sources.source import Refusal
+from earmark.errors import CatalogueError
+
+_LONGEST_FIELD = 1 << 24  # in characters; csv's own limit of 131,072 is less than some biographies
+_SPLITS = {
+    "train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
+    "test": "test",
+}  # fmt: skip
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row.
+
+    Attributes:
+        where: The table and the line on which the row begins: ``tracks.csv:17``.
+        fields: Its texts.
+        places: Column → place in ``fields``, the same for all rows.
+    """
+
+    where: str
+    fields: Sequence[str]
+    places: Mapping[str, int]
+
+    def __getitem__(self, column: str) -> str:
+        """The text in ``column``, without white space around it."""
+        return self.fields[self.places[column]].strip()
+
+    def get(self, column: str) -> str | None:
+        """As above; None where it is empty, or where there is no such column."""
+        return (self[column] or None) if column in self.places else None
+
+    @property
+    def beyond(self) -> tuple[str, ...]:
+        """Fields behind the last column, for tables whose rows grow to the right."""
+        return tuple(text for field in self.fields[len(self.places) :] if (text := field.strip()))
+
+
+def read_header(table: Path, *, delimiter: str) -> list[str]:
+    """The names of the columns.
+
+    Raises:
+        CatalogueError: The table cannot be read.
+    """
+    with _opened(table) as file:
+        return [name.strip() for name in next(csv.reader(file, delimiter=delimiter), [])]
+
+
+def read_rows(
+    table: Path,
+    needed: Sequence[str],
+    *,
+    delimiter: str = ",",
+    quotes: bool = True,
+    header_lines: int = 1,
+    open_ended: bool = False,
+    shown: str | None = None,
+) -> Iterator[Row | Refusal]:
+    """Every row of a table of text; a row without any text is none.
+
+    Args:
+        table: The file.
+        needed: Columns that must be there.
+        delimiter: Between fields.
+        quotes: Whether ``"`` encloses a field; otherwise it is a character like any other.
+        header_lines: Over how many lines a column's name is spread; the parts are joined by dots, empty ones left out.
+        open_ended: Rows may have more fields than the header, see `Row.beyond`.
+        shown: The table's name in `Row.where`; None takes the file's.
+
+    Raises:
+        CatalogueError: The table cannot be read, or lacks a column, or has a needed one twice.
+    """
+    shown = shown or table.name
+    csv.field_size_limit(_LONGEST_FIELD)
+    with _opened(table) as file:
+        lines = csv.reader(file, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE)
+        parts = [next(lines, []) for _ in range(header_lines)]
+        width = max(map(len, parts))
+        padded = [[*part, *[""] * (width - len(part))] for part in parts]
+        header = [".".join(name for part in column if (name := part.strip())) for column in zip(*padded, strict=True)]
+        check_columns(table, header, needed)
+        places = {name: place for place, name in enumerate(header)}
+        if len(places) < width:  # of two columns with one name neither is needed; both keep their places
+            places |= {f"{name} {place}": place for place, name in enumerate(header) if places[name] != place}
+        while True:
+            where = f"{shown}:{lines.line_num + 1}"
+            try:
+                fields = next(lines)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield Refusal(where, "row", f"it cannot be read: {error}")
+                continue
+            if not any(fields):
+                continue
+            if len(fields) < width or (len(fields) > width and not open_ended):
+                yield Refusal(where, "row", f"it has {len(fields)} fields, the header {width}")
+            else:
+                yield Row(where, fields, places)
+
+
+def check_columns(table: Path, header: Sequence[str], needed: Sequence[str]) -> None:
+    """Raise where a needed column is missing or there twice.
+
+    Raises:
+        CatalogueError: With the names.
+    """
+    if missing := [name for name in needed if name not in header]:
+        raise CatalogueError(
+            f"{table} lacks the columns {', '.join(missing)}; it has {_some(header)}. Either it is another "
+            "table, or its delimiter or header was changed: give the table as it is published."
+        )
+    if twice := [name for name in needed if header.count(name) > 1]:
+        raise CatalogueError(f"{table} has more than one column {', '.join(twice)}. Rename all but one of each.")
+
+
+def whole(text: str, name: str, lowest: int, highest: int) -> int:
+    """``text`` as a whole number within bounds.
+
+    Raises:
+        ValueError: Why it is none, with the column's ``name``.
+    """
+    try:
+        number = int(text)
+    except ValueError:
+        raise ValueError(f"{name} is {text!r}, no whole number") from None
+    if not lowest <= number <= highest:
+        raise ValueError(f"{name} is {number}, not within {lowest} and {highest}")
+    return number
+
+
+def official_split(text: str | None) -> str | None:
+    """``train``, ``validation`` or ``test``, by whichever of its usual names; None where nothing is said.
+
+    Raises:
+        ValueError: It is called something else.
+    """
+    if not text:
+        return None
+    if text.lower() not in _SPLITS:
+        raise ValueError(f"its split is {text!r}, none of {', '.join(_SPLITS)}")
+    return _SPLITS[text.lower()]
+
+
+class Asides(Mapping[str, T]):
+    """Rows that say more about tracks of another table, found by key; what nobody asked for is listed at the end.
+
+    Args:
+        rows: Refusals are kept, rows read.
+        read: Key and content of a row; a ValueError refuses it.
+    """
+
+    def __init__(self, rows: Iterable[Row | Refusal], read: Callable[[Row], tuple[str, T]]) -> None:
+        self._found: dict[str, tuple[str, T]] = {}
+        self._asked: set[str] = set()
+        self._refused: list[Refusal] = []
+        for row in rows:
+            if isinstance(row, Refusal):
+                self._refused.append(row)
+                continue
+            try:
+                key, content = read(row)
+            except ValueError as error:
+                self._refused.append(Refusal(row.where, "row", str(error)))
+                continue
+            if key in self._found:
+                self._refused.append(Refusal(row.where, "row", f"it repeats {self._found[key][0]}"))
+            else:
+                self._found[key] = row.where, content
+
+    def __getitem__(self, key: str) -> T:
+        """The content under ``key``, which from now on counts as used."""
+        content = self._found[key][1]
+        self._asked.add(key)
+        return content
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def unused(self, reason: str) -> Iterator[Refusal]:
+        """What could not be read, and every row that was not asked for."""
+        yield from self._refused
+        for key, (where, _) in self._found.items():
+            if key not in self._asked:
+                yield Refusal(where, "row", reason)
+
+
+def _opened(table: Path) -> TextIO:
+    try:
+        return table.open(encoding="utf-8-sig", errors="replace", newline="")
+    except OSError as error:
+        raise CatalogueError(
+            f"The table {table} cannot be read ({error.strerror}). Check that the data set is whole, and its rights."
+        ) from None
+
+
+def _some(names: Sequence[str]) -> str:
+    return (", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")) or "none"

@@ -1,0 +1,87 @@
+import hashlib
+import resource
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from earmark.audio.features import FeatureCache
+from earmark.errors import CatalogueError
+from earmark.model.examples import ExcerptDataset
+from earmark.model.material import Material
+from earmark.params import Frontend
+from earmark.workspace import FEATURE_CACHE
+
+FRONTEND = Frontend(sample_rate_hz=8_000, n_fft=256, hop=128, mels=16, f_min_hz=30.0, f_max_hz=4000.0)
+
+
+def material(root, tracks: list[tuple[str, str]]) -> Material:
+    """Of (content hash, path), in two genres, all for training."""
+    rows = [
+        {"track_id": f"{i:05d}", "content_hash": name, "path": path, "split": "train", "group": f"g{i}"}
+        for i, (name, path) in enumerate(tracks)
+    ]
+    return Material(pd.DataFrame(rows).assign(genre=["a", "b"] * (len(rows) // 2)), root, FRONTEND)
+
+
+@pytest.fixture
+def cached(tmp_path):
+    """400 recordings whose log-mels are in the cache; their audio is nowhere. Value = number of the recording."""
+    cache = FeatureCache(tmp_path / FEATURE_CACHE, FRONTEND)
+    names = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(400)]
+    for i, name in enumerate(names):
+        cache.store(name, np.full((12, 16), i, np.float16))
+    return material(tmp_path, [(name, f"{i}.wav") for i, name in enumerate(names)])
+
+
+@pytest.fixture
+def two_songs(tmp_path, encode):
+    """Two recordings with their audio, nothing in the cache."""
+    tracks = []
+    for hertz in (220.0, 440.0):
+        content = encode("wav", seconds=2.0, tone_hz=hertz)
+        (tmp_path / f"{hertz}.wav").write_bytes(content)
+        tracks.append((hashlib.sha256(content).hexdigest(), f"{hertz}.wav"))
+    return material(tmp_path, tracks)
+
+
+class TestExamples:
+    def test_many_more_recordings_than_files_may_be_open_are_no_trouble(self, cached):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        examples = cached.examples(cached.tracks)
+        few = len(list(Path("/proc/self/fd").iterdir())) + 80
+        resource.setrlimit(resource.RLIMIT_NOFILE, (few, hard))
+        try:
+            dataset = ExcerptDataset(examples, frames=4)
+            heard = [dataset[track, 0.5] for track in [*range(400), *range(400)]]
+            kept = [examples.log_mels[track] for track in range(50)]  # what somebody holds on to is still right
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert [float(excerpt.mean()) for excerpt, _ in heard] == [*map(float, range(400))] * 2
+        assert [label for _, label in heard[:4]] == [0, 1, 0, 1]
+        assert [float(log_mel[0, 0]) for log_mel in kept] == [*map(float, range(50))]
+
+    def test_some_of_them_are_the_chosen_ones(self, cached):
+        some = cached.examples(cached.tracks)[[7, 3, 399]]
+        assert [float(log_mel[0, 0]) for log_mel in some.log_mels] == [7.0, 3.0, 399.0]
+        assert [float(log_mel[0, 0]) for log_mel in some[[2]].log_mels] == [399.0]
+        assert some.labels.tolist() == [1, 1, 1]
+
+    def test_nothing_is_computed_before_it_is_asked_for(self, two_songs):
+        examples = two_songs.examples(two_songs.tracks)
+        assert not (two_songs.root / FEATURE_CACHE).exists()
+        assert examples.log_mels[1].shape == (126, 16)
+
+    def test_an_entry_that_was_damaged_is_made_again_from_the_audio(self, two_songs):
+        whole = np.array(two_songs.examples(two_songs.tracks).log_mels[0])
+        entry = FeatureCache(two_songs.root / FEATURE_CACHE, FRONTEND).path(two_songs.tracks["content_hash"][0])
+        content = bytearray(entry.read_bytes())
+        content[len(content) // 2] ^= 1
+        entry.write_bytes(content)
+        np.testing.assert_array_equal(two_songs.examples(two_songs.tracks).log_mels[0], whole)
+
+    def test_other_audio_under_the_old_name_is_not_learnt_from(self, two_songs, encode):
+        (two_songs.root / "440.0.wav").write_bytes(encode("wav", seconds=2.0, tone_hz=500.0))
+        with pytest.raises(CatalogueError, match="not what was imported"):
+            _ = two_songs.examples(two_songs.tracks).log_mels[1]
