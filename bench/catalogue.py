@@ -135,7 +135,7 @@ def measured(step: str, root: Path) -> tuple[float, float]:
 
 
 def write_duplicates(root: Path) -> None:
-    """As the stage `duplicates` would: 5,000 artists have one song twice, and of every twentieth another sings it too."""
+    """As the stage `duplicates` would: 5,000 artists have a song twice; of every twentieth, another has it too."""
     tracks = pd.read_parquet(root / COLLECTIONS / "million" / TRACKS, columns=["track_id", "group"])
     chosen = tracks["group"].drop_duplicates().sample(5_000, random_state=1)
     twice = tracks[tracks["group"].isin(chosen)].groupby("group").head(2)
