@@ -10,9 +10,7 @@ seconds before it has imported torch. On a GPU only the spectrograms are compute
 
 import contextlib
 import multiprocessing
-import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -31,6 +29,7 @@ from earmark.audio.descriptors import describe
 from earmark.audio.features import Audio, DescriptorCache, Extractor, FeatureCache
 from earmark.errors import AudioError
 from earmark.params import Frontend
+from earmark.workers import cores, end_with_parent
 
 _WINDOW = 4  # recordings under way for each worker
 _FEW = 16  # as many as threads do before processes are worth their start
@@ -90,7 +89,7 @@ def extract(
     """
     if device is None and torch.cuda.is_available():
         device = "cuda"
-    with contextlib.closing(_under_way(jobs, wanted, workers or _cores(), batched=device is not None)) as done:
+    with contextlib.closing(_under_way(jobs, wanted, workers or cores(), batched=device is not None)) as done:
         if device is None:
             yield from (each.features for _, each in _told(done))
         else:
@@ -266,23 +265,11 @@ def _alike(waveforms: Sequence[NDArray[np.float32] | None]) -> Iterator[list[int
         yield group
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
 def _start_process() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     _one_thread()
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -12,7 +12,6 @@ on from there. The result depends neither on the order in which the disk lists f
 import csv
 import dataclasses
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -38,6 +37,7 @@ from earmark.errors import CatalogueError, ParamsError
 from earmark.files import locked, replacing, sha256_of
 from earmark.params import Params
 from earmark.progress import progress
+from earmark.workers import cores
 from earmark.workspace import ANSWERS, COLLECTIONS, FEATURE_CACHE, IMPORTS, PARAMS, REFUSED, TRACKS
 
 _SCRATCH = ".importing"
@@ -79,7 +79,7 @@ def import_collection(
         _check_apart(source.path, folder)
     try:
         with locked(root / IMPORTS / f"{name}.lock", wait=False):
-            return _import(source, root, params, folder, store, processes or len(os.sched_getaffinity(0)))
+            return _import(source, root, params, folder, store, processes or cores())
     except BlockingIOError:
         raise CatalogueError(
             f"Another import into {name!r} is under way. Wait until it has ended, or give another --name."
