@@ -1,8 +1,36 @@
-"""What processes that work for a parent have in common: how many there should be, and that they end with it."""
+"""Processes that work for a parent: how many there should be, how they begin, and that they end with it."""
 
 import multiprocessing
 import os
+import signal
 import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+
+class Workers(ProcessPoolExecutor):
+    """A pool of processes that leave Ctrl-C to their parent and end when it was killed.
+
+    They are spawned, never forked: FFmpeg's and torch's threads do not survive a fork. Whoever leaves the ``with``
+    block early, by an error or by Ctrl-C, waits for what has begun and for no more.
+
+    Args:
+        count: How many; by default one a core.
+        start: What each of them calls first, with ``arguments``; to be sent to a process, so no closure.
+        arguments: As above.
+    """
+
+    def __init__(self, count: int | None = None, start: Callable[..., None] | None = None, *arguments: Any) -> None:
+        super().__init__(
+            count or cores(),
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_begin,
+            initargs=(start, *arguments),
+        )
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown(cancel_futures=True)
 
 
 def cores() -> int:
@@ -10,8 +38,22 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def end_with_parent() -> None:
-    """To be called in a worker: one whose parent was killed would wait for work for ever; this lets it end too."""
+def one_torch_thread() -> None:
+    """As many workers as cores, each with a thread of torch for every core, would be in each other's way."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _begin(start: Callable[..., None] | None, *arguments: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides
+    _end_with_parent()
+    if start:
+        start(*arguments)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -20,6 +20,7 @@ from earmark.audio.extraction import Job, Wanted, extract
 from earmark.audio.features import DescriptorCache, Extractor, FeatureCache
 from earmark.errors import AudioError
 from earmark.params import Frontend
+from ending import all_end
 from made_audio import encode_tone
 
 FRONTEND = Frontend(sample_rate_hz=8_000, n_fft=256, hop=128, mels=16, f_min_hz=30.0, f_max_hz=4000.0)
@@ -109,7 +110,7 @@ class TestExtract:
     def test_what_is_known_starts_nothing_and_touches_no_audio(self, jobs, wanted, monkeypatch):
         first = list(extract(jobs, wanted))
         assert asked(jobs) == [True] * 8
-        for pool in ("ThreadPoolExecutor", "ProcessPoolExecutor"):
+        for pool in ("ThreadPoolExecutor", "Workers"):
             monkeypatch.setattr(extraction, pool, None)  # calling it would fail
         again = list(extract(jobs, wanted))
         assert asked(jobs) == [False] * 8
@@ -198,14 +199,7 @@ class TestExtract:
         assert child.poll() is None  # in the midst of what is slow
         os.kill(child.pid, number)
         child.wait(30)
-        for _ in range(300):
-            try:
-                os.killpg(child.pid, 0)
-            except ProcessLookupError:
-                break
-            time.sleep(0.1)
-        else:
-            pytest.fail("a process is still there")
+        assert all_end(child.pid), "a process is still there"
         asked(jobs)
         check(list(extract(jobs, wanted)), jobs, wanted)
         assert asked(jobs) == [False] * 8

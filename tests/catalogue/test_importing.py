@@ -17,6 +17,7 @@ from earmark.catalogue.track import read_tracks
 from earmark.errors import CatalogueError, ParamsError
 from earmark.files import sha256_of
 from earmark.params import load_params
+from ending import all_end
 from made_audio import FORMATS, encode_tone
 from scratch import CHECKOUT
 
@@ -270,14 +271,7 @@ class TestInterrupted:
     def test_by_ctrl_c_it_ends_soon_and_leaves_no_process(self, started, root):
         os.killpg(started.pid, signal.SIGINT)
         assert started.wait(timeout=20) != 0
-        for _ in range(200):  # Python's own helper process needs a moment to see that it is alone
-            try:
-                os.killpg(started.pid, 0)
-            except ProcessLookupError:
-                break
-            time.sleep(0.05)
-        else:
-            pytest.fail("a process is left")
+        assert all_end(started.pid), "a process is left"
         assert not (root / "data/collections/music/tracks.parquet").exists()
 
 

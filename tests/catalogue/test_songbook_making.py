@@ -1,8 +1,6 @@
 """The songbook as a collection: small, but made from the real scores by the real road."""
 
 import io
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +18,7 @@ from earmark.catalogue.track import read_tracks
 from earmark.errors import CatalogueError
 from earmark.files import sha256_of
 from earmark.params import Songbook
+from ending import all_end
 
 SMALL = Songbook(seed=5, pieces_per_style=5, clip_seconds=2.0)
 TINY = Songbook(seed=5, pieces_per_style=1, clip_seconds=1.0)
@@ -130,7 +129,7 @@ class TestMaking:
         assert files(make_songbook(TINY, tmp_path, processes=1)) == files(
             make_songbook(TINY, tmp_path / "other", processes=1)
         )
-        assert _ends_within(run.pid, seconds=30), "a worker outlived its parent"
+        assert all_end(run.pid), "a worker outlived its parent"
 
     def test_a_corpus_with_too_few_pieces_is_an_error_that_says_so(self, tmp_path, monkeypatch):
         from earmark.catalogue.songbook import making
@@ -141,16 +140,3 @@ class TestMaking:
         with pytest.raises(CatalogueError, match="Only 0 pieces of the style jig"):
             make_songbook(Songbook(5, 1, 1.0), tmp_path, processes=1)
         assert not (tmp_path / "data/collections/songbook").exists()
-
-
-def _ends_within(session: int, *, seconds: float) -> bool:
-    """Whether every process of the session is gone in time; those that are not are ended here."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        try:
-            os.killpg(session, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.1)
-    os.killpg(session, signal.SIGKILL)
-    return False

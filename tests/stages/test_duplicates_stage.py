@@ -1,5 +1,11 @@
 import dataclasses
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +18,7 @@ from earmark.files import sha256_of
 from earmark.params import Catalogue, load_params
 from earmark.stages import duplicates
 from earmark.workspace import COLLECTIONS, DUPLICATE_PAIRS, DUPLICATES, DUPLICATES_SUMMARY, FEATURE_CACHE, TRACKS
+from ending import all_end
 from made_audio import encode_samples
 from made_music import RATE_HZ, piece
 from scratch import CHECKOUT
@@ -98,3 +105,39 @@ def test_copies_are_found_grouped_and_written_for_machines_and_for_people(projec
     assert set(reasons.index) == {"b/coded.mp3", "c/other.mp3"}
     assert "not what was imported" in reasons["b/coded.mp3"] and "cannot be read" in reasons["c/other.mp3"]
     assert set(table.index[table["duplicate_group"].notna()]) == {"a/again.wav", "a/song.wav", "b/lossless.flac"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_stopped_or_killed_it_leaves_no_process_and_carries_on(tmp_path, number):
+    audio = COLLECTIONS / "mine" / "audio"
+    (tmp_path / audio).mkdir(parents=True)
+    tracks = []
+    for place in range(80):
+        path = audio / f"{place}.wav"
+        (tmp_path / path).write_bytes(encode_samples(SONG * (1 - place / 100), "wav", RATE_HZ))
+        described = {"duration_s": 12.0, "sample_rate_hz": RATE_HZ, "channels": 1, "codec": "pcm_s16le"}
+        content_hash = sha256_of(tmp_path / path)
+        tracks.append(Track(path.name, path.as_posix(), content_hash, **described, source="folder", group=path.name))
+    write_tracks(tracks, tmp_path / COLLECTIONS / "mine" / TRACKS)
+    cached = FingerprintCache(tmp_path / FEATURE_CACHE)
+    code = (
+        "import test_duplicates_stage as test; from pathlib import Path\n"
+        f"if __name__ == '__main__': test.duplicates.run(test.PARAMS, Path({str(tmp_path)!r}))\n"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])}
+    child = subprocess.Popen([sys.executable, "-c", code], env=env, start_new_session=True, stderr=subprocess.DEVNULL)
+    while not list(cached.folder.rglob("*.npy")):
+        assert child.poll() is None
+        time.sleep(0.01)
+    os.kill(child.pid, number)
+    assert child.wait(30) != 0
+    assert all_end(child.pid), "a process is still there"
+    made = {file: file.stat().st_mtime_ns for file in cached.folder.rglob("*.npy")}
+    assert 0 < len(made) < 80
+    assert not (tmp_path / DUPLICATES).exists()
+
+    duplicates.run(PARAMS, tmp_path)
+
+    assert pq.read_table(tmp_path / DUPLICATES)["duplicate_group"].to_pylist() == ["0.wav"] * 80
+    assert len(list(cached.folder.rglob("*.npy"))) == 80
+    assert {file: file.stat().st_mtime_ns for file in made} == made

@@ -9,11 +9,9 @@ seconds before it has imported torch. On a GPU only the spectrograms are compute
 """
 
 import contextlib
-import multiprocessing
-import signal
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import cache
@@ -29,7 +27,7 @@ from earmark.audio.descriptors import describe
 from earmark.audio.features import Audio, DescriptorCache, Extractor, FeatureCache
 from earmark.errors import AudioError
 from earmark.params import Frontend
-from earmark.workers import cores, end_with_parent
+from earmark.workers import Workers, cores, one_torch_thread
 
 _WINDOW = 4  # recordings under way for each worker
 _FEW = 16  # as many as threads do before processes are worth their start
@@ -100,7 +98,7 @@ def _under_way(jobs: Iterable[Job], wanted: Wanted, workers: int, *, batched: bo
     """Jobs with what became of them, in order."""
     caches = _Caches(wanted)
     waiting: deque[tuple[Job, _Done | Future[_Done]]] = deque()
-    with _Workers(workers) as pool:
+    with _Pool(workers) as pool:
         for job in jobs:
             found = caches.known(job.content_hash)
             waiting.append((job, pool.submit(job, wanted, batched) if found is None else _Done(found)))
@@ -132,7 +130,7 @@ def _told(done: Iterator[tuple[Job, _Done]]) -> Iterator[tuple[Job, _Done]]:
         yield job, each
 
 
-class _Workers:
+class _Pool:
     """Threads and processes, each started when the first job needs them."""
 
     def __init__(self, count: int) -> None:
@@ -141,27 +139,24 @@ class _Workers:
         self.submitted = 0
         self.torch_threads = torch.get_num_threads()
         self.threads: ThreadPoolExecutor | None = None
-        self.processes: ProcessPoolExecutor | None = None
+        self.processes: Workers | None = None
 
-    def __enter__(self) -> "_Workers":
+    def __enter__(self) -> "_Pool":
         return self
 
     def submit(self, job: Job, wanted: Wanted, batched: bool) -> "Future[_Done]":
         self.submitted += 1
         if self.threads_only or self.submitted <= _FEW:
-            self.threads = self.threads or ThreadPoolExecutor(self.count, "features", initializer=_one_thread)
+            self.threads = self.threads or ThreadPoolExecutor(self.count, "features", initializer=one_torch_thread)
             return self.threads.submit(_work, job, wanted, batched)
-        # Spawned: a fork after torch has started its threads hangs.
-        self.processes = self.processes or ProcessPoolExecutor(
-            self.count, mp_context=multiprocessing.get_context("spawn"), initializer=_start_process
-        )
+        self.processes = self.processes or Workers(self.count, one_torch_thread)
         return self.processes.submit(_work, job, wanted, batched)
 
     def __exit__(self, *_: object) -> None:
         for pool in (self.threads, self.processes):
             if pool is not None:
                 pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(self.torch_threads)  # some of what `_one_thread` set holds for the whole process
+        torch.set_num_threads(self.torch_threads)  # some of what `one_torch_thread` set holds for the whole process
 
 
 class _Caches:
@@ -263,13 +258,3 @@ def _alike(waveforms: Sequence[NDArray[np.float32] | None]) -> Iterator[list[int
         group.append(place)
     if group:
         yield group
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def _start_process() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides
-    end_with_parent()
-    _one_thread()

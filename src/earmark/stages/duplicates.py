@@ -5,15 +5,12 @@ content, so a run that was killed carries on, and a collection that grew pays fo
 """
 
 import dataclasses
-import os
 import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +27,7 @@ from earmark.errors import AudioError, CatalogueError
 from earmark.files import locked, replacing, write_json
 from earmark.params import Params
 from earmark.progress import progress
+from earmark.workers import Workers, cores, one_torch_thread
 from earmark.workspace import (
     COLLECTIONS,
     DUPLICATE_PAIRS,
@@ -170,13 +168,13 @@ class _Job:
 
 def _processes(jobs: int) -> int:
     """A small collection is done before other processes have started."""
-    return 1 if jobs < 2_000 else os.cpu_count() or 1
+    return 1 if jobs < 2_000 else cores()
 
 
 def _fingerprinted(jobs: list[_Job]) -> Iterator[tuple[str, str | None]]:
     """Every job's content hash, when its fingerprint is in the cache, or with the reason why it cannot be there.
 
-    A process per core, spawned: a fork after torch's threads hangs. Where nothing is missing, none is started.
+    A process per core; where nothing is missing, none is started.
     """
     missing = []
     for job in jobs:
@@ -186,15 +184,9 @@ def _fingerprinted(jobs: list[_Job]) -> Iterator[tuple[str, str | None]]:
             missing.append(job)
     if not missing:
         return
-    count = min(os.cpu_count() or 1, len(missing))
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+    count = min(cores(), len(missing))
+    with Workers(count, one_torch_thread) as pool:
         yield from pool.map(_make, missing, chunksize=max(1, min(_AT_ONCE, len(missing) // count)))
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _make(job: _Job) -> tuple[str, str | None]:

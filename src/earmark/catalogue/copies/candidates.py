@@ -6,9 +6,7 @@ memory does not grow with the catalogue; time grows with the number of words, an
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from earmark.audio.fingerprint import Fingerprint
 from earmark.catalogue.copies.landmarks import WORD_BITS, landmarks
 from earmark.progress import progress
+from earmark.workers import Workers
 
 RECORDING_BITS = 64 - WORD_BITS  # 67 million recordings
 _COUNT_BITS = 64 - 2 * RECORDING_BITS
@@ -52,9 +51,7 @@ def workers(fingerprints: Fingerprints, processes: int) -> Iterator[Map]:
         finally:
             _open(None)
         return
-    with ProcessPoolExecutor(
-        processes, mp_context=get_context("spawn"), initializer=_open, initargs=(fingerprints,)
-    ) as pool:
+    with Workers(processes, _open, fingerprints) as pool:
         yield pool.map
 
 

@@ -6,13 +6,11 @@ alone, and then refused.
 
 import errno
 import hashlib
-import multiprocessing
 import os
 import shutil
-import signal
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +25,7 @@ from earmark.catalogue.sources.walking import claims_audio
 from earmark.catalogue.tags import Tags, read_tags
 from earmark.errors import AudioError, CatalogueError
 from earmark.files import sha256_of
+from earmark.workers import Workers
 
 _COPY_BYTES = 1 << 20
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # no fault of the file: the import stops
@@ -159,7 +158,7 @@ def inspect_all(tasks: Sequence[Task], *, processes: int) -> Iterator[tuple[int,
     """
     waiting = iter(range(len(tasks)))
     orphans: list[int] = []
-    executor = _executor(processes)
+    executor = Workers(processes)
     running: dict[Future[Finding], int] = {}
     try:
         while True:
@@ -189,25 +188,16 @@ def inspect_all(tasks: Sequence[Task], *, processes: int) -> Iterator[tuple[int,
                 for number in sorted(orphans):
                     yield number, _alone(tasks[number])
                 orphans.clear()
-                executor = _executor(processes)
+                executor = Workers(processes)
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _alone(task: Task) -> Finding:
-    with _executor(1) as executor:
+    with Workers(1) as executor:
         try:
             return executor.submit(inspect, task).result()
         except BrokenProcessPool:
             return Finding(
                 reason="the decoder died on it (out of memory, or a fault in FFmpeg): it is damaged or hostile"
             )
-
-
-def _executor(processes: int) -> ProcessPoolExecutor:
-    # Never fork: FFmpeg's and torch's threads do not survive it.
-    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_ctrl_c)
-
-
-def _leave_ctrl_c() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides

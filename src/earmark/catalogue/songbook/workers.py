@@ -1,12 +1,10 @@
 """Several processes that work through a list and hand the results back in its order."""
 
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from earmark.workers import cores, end_with_parent
+from earmark.workers import Workers, cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -21,9 +19,5 @@ def mapping(
     if processes == 1:
         yield lambda items: map(function, items)
         return
-    # Spawned, not forked: a fork hangs when a library has started threads.
-    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent)
-    try:
+    with Workers(processes) as pool:
         yield lambda items: pool.map(function, items)
-    finally:
-        pool.shutdown(cancel_futures=True)
