@@ -174,7 +174,7 @@ def _described(cls: Any) -> str:
 def songbook(ctx: click.Context, use: bool) -> None:
     """The embedded sample: scores of music21's corpus, rendered on this machine."""
     from earmark.adapters import dvc
-    from earmark.catalogue.imports.importing import use_collection
+    from earmark.catalogue.imports.using import use_collection
 
     root = _root(ctx)
     dvc.repro(root, "data/dvc.yaml:songbook")
@@ -184,7 +184,8 @@ def songbook(ctx: click.Context, use: bool) -> None:
 
 def _import(root: Path, source: Any, name: str | None, store: Any, use: bool) -> None:
     from earmark.adapters import dvc
-    from earmark.catalogue.imports.importing import import_collection, use_collection
+    from earmark.catalogue.imports.importing import import_collection
+    from earmark.catalogue.imports.using import use_collection
     from earmark.params import load_params
 
     result = import_collection(source, root, load_params(root / "params.yaml"), name=name, store=store)

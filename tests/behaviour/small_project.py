@@ -9,7 +9,8 @@ import yaml
 from scipy.io import wavfile
 
 from earmark.adapters import dvc, processes
-from earmark.catalogue.imports.importing import import_collection, use_collection
+from earmark.catalogue.imports.importing import import_collection
+from earmark.catalogue.imports.using import use_collection
 from earmark.catalogue.sources.folder import FolderSource
 from earmark.params import load_params
 from scratch import CHECKOUT, git

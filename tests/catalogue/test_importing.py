@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from earmark.catalogue.imports.importing import import_collection, use_collection
+from earmark.catalogue.imports.importing import import_collection
+from earmark.catalogue.imports.using import use_collection
 from earmark.catalogue.sources.folder import FolderSource
 from earmark.catalogue.track import read_tracks
 from earmark.errors import CatalogueError, ParamsError

@@ -72,7 +72,7 @@ class TestEveryWay:
     def test_a_second_import_decodes_nothing_and_changes_nothing(self, store, music, root, monkeypatch):
         folder = run(music, root, store).folder
         before = {path: sha256_of(path) for path in folder.rglob("*") if path.is_file()}
-        monkeypatch.setattr(inspecting, "_executor", lambda processes: pytest.fail("a process was started"))
+        monkeypatch.setattr(inspecting, "Workers", lambda processes: pytest.fail("a process was started"))
         assert len(run(music, root, store).taken) == 3
         assert {path: sha256_of(path) for path in folder.rglob("*") if path.is_file()} == before
 
@@ -198,7 +198,7 @@ class TestAddresses:
     def test_an_object_that_has_not_changed_is_not_fetched_again(self, music, root, songs, monkeypatch):
         source = Listed(music, tuple(Candidate(f"file://{music}/{name}", name) for name in songs))
         import_collection(source, root, PARAMS, name="music", processes=1)
-        monkeypatch.setattr(inspecting, "_executor", lambda processes: pytest.fail("a process was started"))
+        monkeypatch.setattr(inspecting, "Workers", lambda processes: pytest.fail("a process was started"))
         assert len(import_collection(source, root, PARAMS, name="music", processes=1).taken) == 3
 
 

@@ -1,0 +1,36 @@
+"""Which collection is the catalogue: one line of params.yaml, which belongs to people."""
+
+import json
+import re
+from pathlib import Path
+
+import yaml
+
+from earmark.errors import ParamsError
+from earmark.files import replacing
+from earmark.workspace import PARAMS
+
+
+def use_collection(root: Path, name: str) -> None:
+    """Make ``name`` the catalogue in params.yaml; every other line, and the comments, stay as they are.
+
+    Raises:
+        ParamsError: params.yaml has no line ``collection:`` under ``catalogue:``.
+    """
+    path = root / PARAMS
+    text = path.read_text(encoding="utf-8")
+    # Within the section: what is indented, empty or a comment, until the line.
+    line = re.compile(
+        r"(^catalogue:[^\n]*\n(?:[ \t#][^\n]*\n|\n)*?[ \t]+collection:[ \t]*)([^\s#]+|'[^'\n]*'|\"[^\"\n]*\")([ \t]*)",
+        re.M,
+    )
+    found = line.search(text)
+    if not found:
+        raise ParamsError(f"{path} has no line `collection:` under `catalogue:`. Write there: collection: {name}")
+    value = name if yaml.safe_load(name) == name else json.dumps(name)  # a name such as 2024 must stay text
+    room = len(found[2]) + len(found[3])  # keeps a comment in its column
+    gap = " " * max(room - len(value), 1) if found[3] else ""
+    changed = text[: found.start()] + found[1] + value + gap + text[found.end() :]
+    if changed != text:
+        with replacing(path) as part:
+            part.write_text(changed, encoding="utf-8")
