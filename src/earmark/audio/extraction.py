@@ -9,6 +9,8 @@ seconds before it has imported torch. On a GPU only the spectrograms are compute
 """
 
 import contextlib
+import ctypes
+import itertools
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,6 +32,7 @@ from earmark.params import Frontend
 from earmark.workers import Workers, cores, one_torch_thread
 
 _WINDOW = 4  # recordings under way for each worker
+_TIDY = 256  # recordings after which a process gives free memory back
 _FEW = 16  # as many as threads do before processes are worth their start
 _NONE: NDArray[np.float64] = np.zeros(0)
 _BATCH, _BATCH_SAMPLES = 64, 1 << 27  # recordings and, padding included, samples: 512 MiB
@@ -192,6 +195,8 @@ def _extractor(frontend: Frontend, device: str = "cpu") -> Extractor:
 
 def _work(job: Job, wanted: Wanted, batched: bool) -> _Done:
     """Fetch or compute what is missing of one recording, and keep it."""
+    if next(_worked) % _TIDY == 0:
+        _give_memory_back()
     caches, name = _caches(wanted), job.content_hash
     shape = caches.log_mels.shape(name) if wanted.log_mels else (0,)
     if shape is None and (fetched := caches.log_mels.fetch(name)) is not None:
@@ -212,6 +217,16 @@ def _work(job: Job, wanted: Wanted, batched: bool) -> _Done:
     features = Features(shape[0] if shape else 0, np.array(descriptors))
     left = waveform.numpy() if waveform is not None and shape is None else None
     return _Done(features, left, caches.troubles())
+
+
+_worked = itertools.count(1)  # recordings, by this process
+
+
+def _give_memory_back() -> None:
+    """Arrays of many sizes leave holes that glibc keeps for itself: 14 KiB a recording, gigabytes for a million."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only glibc has it
+    if trim:
+        trim(0)
 
 
 def _on_device(done: Iterator[tuple[Job, _Done]], wanted: Wanted, device: str) -> Iterator[Features]:
