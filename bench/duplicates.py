@@ -112,17 +112,16 @@ def main() -> None:
         figures |= peer(copies)
     other = {sorted(pair)[1] for pair in map(tuple, RELATED)}
     real = [copy.fingerprint for copy in copies if copy.change == ORIGINAL and copy.song not in other]
+    notes = {
+        "settings": to_dict(settings),
+        "recall_by_change": by_change(copies, {(pair.first, pair.second) for pair in pairs}),
+        "false_pairs": false,
+        "duplicates_in_emotify": {"listed": SAME_RECORDING, "found_here": found_in_emotify, "remixes": REMIX},
+    }
+    path = write_result("duplicates", figures, **notes)  # what follows takes long
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:  # so that its memory can be told
         figures |= alone.submit(at_scale, real, settings, arguments.made, arguments.processes).result()
-
-    path = write_result(
-        "duplicates",
-        figures,
-        settings=to_dict(settings),
-        recall_by_change=by_change(copies, {(pair.first, pair.second) for pair in pairs}),
-        false_pairs=false,
-        duplicates_in_emotify={"listed": SAME_RECORDING, "found_here": found_in_emotify, "remixes": REMIX},
-    )
+    write_result("duplicates", figures, **notes)
     for name, value in figures.items():
         print(f"{name:40s} {value:.4f}")
     print(f"written: {path.relative_to(ROOT)}")

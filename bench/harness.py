@@ -9,6 +9,7 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,9 @@ def _plain(argument: str) -> str:
     return Path(argument).name if Path(argument).is_absolute() else argument
 
 
+@cache
 def commit() -> str:
-    """The commit that was measured; with ``-dirty`` where tracked files differ from it."""
+    """The commit that was measured; with ``-dirty`` where tracked files differed from it when first asked."""
     described = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
         capture_output=True,
