@@ -42,6 +42,7 @@ from earmark.catalogue.copies.duplicates import Pair, find_duplicates, groups
 from earmark.files import replacing
 from earmark.params import Duplicates, load_params, to_dict
 from earmark.progress import progress
+from earmark.workers import one_torch_thread
 from earmark.workspace import PARAMS
 from harness import write_result
 from made_fingerprints import MadeFingerprints, chance
@@ -136,7 +137,7 @@ def make_all(files: Sequence[Path], processes: int) -> list[Copy]:
     key = hashlib.sha256(f"{FINGERPRINT_VERSION} {described}".encode()).hexdigest()[:12]
     kept = KEPT / key
     tasks = [(file, kept / file.parent.name / f"{file.stem}.npz") for file in files]
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=one_torch_thread) as pool:
         for _ in progress(pool.map(_make, tasks), description="copies", total=len(tasks), unit="song"):
             pass
     kinds = {ORIGINAL: ORIGINAL} | {change.name: change.kind for change in changes()}
@@ -147,12 +148,6 @@ def make_all(files: Sequence[Path], processes: int) -> list[Copy]:
             for name, kind in kinds.items():
                 copies.append(Copy(song, name, kind, arrays[name], arrays[f"{name} codes"]))
     return copies
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _make(task: tuple[Path, Path]) -> None:

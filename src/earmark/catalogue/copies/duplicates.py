@@ -11,8 +11,9 @@ A remix, a cover, a live version or the same tune played again is no duplicate. 
 where nothing else sounds.
 
 Of tracks with one hash, one goes into the search. The search takes every pair that shares two landmarks and lays their
-fingerprints over each other: nearly linear in the number of tracks, because words as rare as these are shared by
-copies and hardly by chance. Groups are the connected parts of the graph of pairs.
+fingerprints over each other. Words as rare as these are shared by copies and hardly by chance; but among a million
+tracks chance alone makes millions of such pairs, see docs/duplicates.md.
+Groups are the connected parts of the graph of pairs.
 
 The search is always over all tracks. It starts from fingerprints, which a cache keeps, and takes about a hundredth of
 the time that decoding took. So a catalogue that grows by 1 % pays 1 % of the decoding and this small remainder, and
