@@ -8,13 +8,20 @@ at least as often as between real recordings (`chance`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark.audio.fingerprint import PEAK, PITCH_STEPS_PER_OCTAVE, Fingerprint
+from earmark.catalogue.copies.candidates import Fingerprints
 from earmark.catalogue.copies.landmarks import landmarks
+from earmark.files import replacing
+from earmark.progress import progress
+from earmark.workers import Workers
 
+_STORED = 5_000  # fingerprints in one file
 _PIECE_MS = 20_000
 _TOP = 39_000  # the highest pitch that a fingerprint has
 
@@ -76,6 +83,63 @@ class MadeFingerprints:
         time = np.r_[time + random.normal(0, 4, len(time)), random.uniform(0, length_ms, new)]
         pitch = np.r_[pitch, random.choice(peaks["pitch"], new) if new else []]
         return _fingerprint(time / speed, pitch, round(length_ms / speed))
+
+
+@dataclass(frozen=True)
+class StoredFingerprints:
+    """The same, made beforehand and read from files: what a search of them takes is then not what making them takes.
+
+    Attributes:
+        folder: From `store`.
+        count: The first so many of them.
+    """
+
+    folder: Path
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: int) -> Fingerprint:
+        block, place = divmod(number, _STORED)
+        edges = _edges(self.folder, block)
+        first, last = int(edges[place]), int(edges[place + 1])
+        return np.fromfile(self.folder / f"{block}.peaks", PEAK, last - first, offset=first * PEAK.itemsize)
+
+
+def store(fingerprints: Fingerprints, folder: Path, processes: int) -> StoredFingerprints:
+    """Write ``fingerprints`` into ``folder``, about 14 kB each; what an earlier run has written there is kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    blocks = -(-len(fingerprints) // _STORED)
+    with Workers(processes, _begin, fingerprints, folder) as pool:
+        for _ in progress(pool.map(_store, range(blocks)), description="made up", total=blocks, unit="block"):
+            pass
+    return StoredFingerprints(folder, len(fingerprints))
+
+
+_STORING: list[tuple[Fingerprints, Path]] = []
+
+
+def _begin(fingerprints: Fingerprints, folder: Path) -> None:
+    _STORING[:] = [(fingerprints, folder)]
+
+
+def _store(block: int) -> None:
+    [(fingerprints, folder)] = _STORING
+    file = folder / f"{block}.npy"
+    if file.exists():
+        return
+    numbers = range(block * _STORED, min((block + 1) * _STORED, len(fingerprints)))
+    made = [fingerprints[number] for number in numbers]
+    np.concatenate(made).tofile(folder / f"{block}.peaks")
+    with replacing(file) as part, part.open("wb") as out:  # last: it says that the other one is whole
+        np.save(out, np.cumsum([0, *map(len, made)]))
+
+
+@cache
+def _edges(folder: Path, block: int) -> NDArray[np.int64]:
+    edges: NDArray[np.int64] = np.load(folder / f"{block}.npy")
+    return edges
 
 
 def chance(fingerprints: Sequence[Fingerprint]) -> float:

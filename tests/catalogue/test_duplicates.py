@@ -219,13 +219,43 @@ class TestLandmarks:
 
 
 class TestCandidates:
-    @pytest.mark.parametrize("min_shared", [1, 2, 5])
-    def test_they_are_the_pairs_that_share_so_many_words(self, songs, copies, min_shared, tmp_path):
+    @pytest.mark.parametrize(("at_places", "words"), [(1, 99), (3, 99), (5, 99), (99, 1), (99, 5), (99, 150), (5, 60)])
+    def test_they_are_the_pairs_that_share_so_many_words_or_share_them_at_so_many_places_equally_far_apart(
+        self, songs, copies, at_places, words, tmp_path
+    ):
         everything = [*songs, *copies.values()]
-        words = [set(landmarks([each]).word.tolist()) for each in everything]
+        places = [first_places(each) for each in everything]
         expected = [
-            [one, two] for one, two in combinations(range(len(words)), 2) if len(words[one] & words[two]) >= min_shared
+            [one, two]
+            for one, two in combinations(range(len(places)), 2)
+            if most_places_in_line(places[one], places[two]) >= at_places
+            or len(places[one].keys() & places[two].keys()) >= words
         ]
         with workers(everything, 1) as run:
-            found = np.concatenate(list(candidates(run, len(everything), tmp_path, min_shared=min_shared)))
+            found = np.concatenate(list(candidates(run, len(everything), tmp_path, at_places=at_places, words=words)))
         assert found.tolist() == expected
+        assert 0 < len(expected) < len(everything) * (len(everything) - 1) / 2
+
+    def test_one_passage_that_two_share_makes_no_pair(self, songs, tmp_path):
+        one, two = songs[0], songs[1].copy()
+        passage = one[:-1][(one["time_ms"][:-1] >= 2_000) & (one["time_ms"][:-1] < 4_000)]
+        rest = two[:-1][two["time_ms"][:-1] >= 4_000]
+        quoting = np.concatenate([passage, rest, two[-1:]])
+        assert len(first_places(one).keys() & first_places(quoting).keys()) >= 3
+        with workers([one, quoting], 1) as run:
+            assert not len(np.concatenate(list(candidates(run, 2, tmp_path, at_places=3, words=99))))
+
+
+def first_places(fingerprint) -> dict[int, int]:
+    """Where each word stands, in steps of 2 s modulo 128 s; the smallest, where it stands at several."""
+    places: dict[int, int] = {}
+    found = landmarks([fingerprint])
+    for word, time_ms in zip(found.word.tolist(), found.time_ms.tolist(), strict=True):
+        place = time_ms // 2_000 % 64
+        places[word] = min(place, places.get(word, place))
+    return places
+
+
+def most_places_in_line(one: dict[int, int], two: dict[int, int]) -> int:
+    shared = [(place, (two[word] - place) % 64) for word, place in one.items() if word in two]
+    return max(len({place for place, apart in shared if (apart - least) % 64 in (0, 1)}) for least in range(64))

@@ -10,9 +10,9 @@ Three kinds, the closest first:
 A remix, a cover, a live version or the same tune played again is no duplicate. Two pieces that share a loop agree only
 where nothing else sounds.
 
-Of tracks with one hash, one goes into the search. The search takes every pair that shares two landmarks and lays their
-fingerprints over each other. Words as rare as these are shared by copies and hardly by chance; but among a million
-tracks chance alone makes millions of such pairs, see docs/duplicates.md.
+Of tracks with one hash, one goes into the search. The search takes every pair that shares landmarks at three places
+which are equally far apart in both, or twelve of them, and lays their fingerprints over each other. Words as rare as
+these are shared by copies; by chance they are shared at one place, hardly at three.
 Groups are the connected parts of the graph of pairs.
 
 The search is always over all tracks. It starts from fingerprints, which a cache keeps, and takes about a hundredth of
@@ -38,7 +38,7 @@ from earmark.progress import progress
 SAME_FILE, SAME_AUDIO, SAME_RECORDING = "same file", "same audio", "same recording"
 KINDS = (SAME_FILE, SAME_AUDIO, SAME_RECORDING)
 
-_MIN_SHARED = 2  # one shared word in a million tracks is chance, two that agree on a place are not
+_AT_PLACES, _WORDS = 3, 12  # that two tracks share, before their fingerprints are laid over each other
 _MIN_PITCHES = 8  # semitones among the peaks that agree: a hum or a drone is nobody's recording
 _PAIRS_AT_ONCE = 256
 _REMEMBERED = 4096  # fingerprints and landmarks that a worker keeps
@@ -157,7 +157,7 @@ def _same_recordings(searched: _Subset, settings: Duplicates, processes: int, sc
 
 
 def _aligned(run: Map, count: int, folder: Path) -> Iterator[list[tuple[int, int, Alignment]]]:
-    parts = [np.empty((0, 2), np.int64), *candidates(run, count, folder, min_shared=_MIN_SHARED)]
+    parts = [np.empty((0, 2), np.int64), *candidates(run, count, folder, at_places=_AT_PLACES, words=_WORDS)]
     pairs = np.concatenate(parts)
     tasks = [pairs[start : start + _PAIRS_AT_ONCE] for start in range(0, len(pairs), _PAIRS_AT_ONCE)]
     yield from progress(run(_align_all, tasks), description="duplicates: alignment", total=len(tasks), unit="block")
