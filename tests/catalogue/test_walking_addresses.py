@@ -156,8 +156,8 @@ class TestTheCommand:
     def given(self, monkeypatch) -> list:
         """What the importer is given, which does nothing here."""
         sources: list = []
-        monkeypatch.setattr("earmark.cli._import", lambda root, source, *_: sources.append(source))
-        monkeypatch.setattr("earmark.cli._root", lambda ctx: Path())
+        monkeypatch.setattr("earmark.cli.importing._import", lambda root, source, *_: sources.append(source))
+        monkeypatch.setattr("earmark.cli.importing.project_of", lambda ctx: Path())
         return sources
 
     @pytest.mark.parametrize("place", ["s3://bucket//music", "some/folder", "/mnt/a:b"])

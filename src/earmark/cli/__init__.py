@@ -1,0 +1,73 @@
+"""The command `earmark`. Heavy imports wait inside each command, so that `earmark --help` answers at once."""
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from earmark.cli.history import catalogue
+from earmark.cli.importing import import_
+from earmark.cli.labelling import label
+from earmark.cli.project import project_of
+from earmark.cli.stages import stage
+from earmark.errors import EarmarkError
+
+
+class _Commands(click.Group):
+    """A group whose deliberate errors end with their text and exit code instead of a stack trace."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EarmarkError as error:
+            click.echo(f"earmark: {error}", err=True)
+            sys.exit(error.exit_code)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("earmark"), prog_name="earmark")
+@click.option("--root", type=click.Path(path_type=Path), help="The project [default: the nearest with a params.yaml].")
+@click.pass_context
+def main(ctx: click.Context, root: Path | None) -> None:
+    """Evaluates musical works: learnt from your catalogue and your listeners.
+
+    Bring music with `earmark import`, train with `dvc repro`, ask with `earmark predict`,
+    keep everything running with `earmark up`.
+    """
+    ctx.obj = root
+
+
+for _group in (import_, label, catalogue, stage):
+    main.add_command(_group)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--model", type=click.Path(path_type=Path), help="A predictor's folder [default: the champion].")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_context
+def predict(ctx: click.Context, files: tuple[Path, ...], model: Path | None, as_json: bool) -> None:
+    """Say what the champion hears in FILES, without a service."""
+    from earmark.serving.offline import predict_files
+
+    sys.exit(predict_files(project_of(ctx), files, model=model, as_json=as_json))
+
+
+@main.command()
+@click.pass_context
+def up(ctx: click.Context) -> None:
+    """Run Prefect (server and schedules), MLflow and the service together, until Ctrl-C."""
+    from earmark.stack import up
+
+    sys.exit(up(project_of(ctx)))
+
+
+@main.command()
+@click.pass_context
+def demo(ctx: click.Context) -> None:
+    """The whole road once: songbook, pipeline, registry, service, an answer."""
+    from earmark.demo import demo
+
+    sys.exit(demo(project_of(ctx)))
