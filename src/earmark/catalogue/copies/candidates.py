@@ -84,7 +84,7 @@ def candidates(run: Map, count: int, scratch: Path, *, at_places: int, words: in
     Args:
         run: From `workers`.
         count: How many recordings there are.
-        scratch: An empty folder for about 40 bytes a second of music.
+        scratch: An empty folder for about 40 bytes a second of music, and 8 bytes for each word that two share.
         at_places: Words at so many places, all equally far apart, are enough; at least 1.
         words: So many are enough, wherever they stand; at least 1.
     """
