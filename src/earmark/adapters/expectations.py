@@ -67,9 +67,8 @@ class _Trial:
         if sides is None:
             sides = pd.Series(dtype="str", index=accepted.index[:0])
         else:
-            places = split_table(self.tracks[accepted], sides)
-            labels = places["artist"].fillna(places["group"]).fillna(places["duplicate_group"]).fillna(places["genre"])
-            self._judge_rows("splits", places, labels)
+            places = split_table(self.tracks[accepted], sides, exact=split.official == "exact")
+            self._judge_rows("splits", places, places["name"])
         self._judge_rows("catalogue", whole_table(self.tracks, accepted), pd.Series(["the catalogue"]))
         return Judgement(
             accepted=accepted,

@@ -7,7 +7,7 @@ over it: what an older collection has not measured offends no rule, unless the r
 import pandas as pd
 
 from earmark.catalogue.splits import SIDES
-from earmark.catalogue.tags import artist_group
+from earmark.catalogue.tags import ARTIST, artist_keys
 from earmark.catalogue.track import SCHEMA
 
 # Above this frequency nothing is missed: a CD ends here, and so do ears. In Hz.
@@ -15,7 +15,7 @@ _HIGHEST_HZ = 22_050.0
 
 _LOSSLESS = ("flac", "alac", "ape", "wavpack", "tta", "wmalossless", "pcm_")
 _TEXTS = ("genre", "group", "artist", "title", "album", "isrc", "licence", "split")
-_SOURCE_GROUPS = ("artist:", "track:")  # what `artist_group` gives; a group with another beginning is a source's own
+_BY_ARTIST = (ARTIST, "track:")  # what `artist_group` gives; a group with another beginning is a source's own
 
 
 def track_table(tracks: pd.DataFrame) -> pd.DataFrame:
@@ -40,7 +40,7 @@ def track_table(tracks: pd.DataFrame) -> pd.DataFrame:
         # Always given, so these two fall through if they are not: an unknown length is no length, an unknown hash none.
         content_hash=tracks["content_hash"].astype("str").fillna(""),
         duration_s=tracks["duration_s"].astype(float).fillna(0.0),
-        artist_key=text["artist"].map(_artist_keys(text["artist"])).astype("str"),
+        artist_key=artist_keys(text["artist"]),
         lossless=tracks["codec"].map(codecs).astype(bool),
         bandwidth_share=(tracks["bandwidth_hz"].astype(float) / possible_hz).clip(upper=1.0),
     )
@@ -64,46 +64,53 @@ def genre_table(tracks: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def split_table(tracks: pd.DataFrame, sides: pd.Series) -> pd.DataFrame:
+def split_table(tracks: pd.DataFrame, sides: pd.Series, *, exact: bool = False) -> pd.DataFrame:
     """One row for each artist, group, duplicate group and genre of the accepted tracks: on how many sides it stands.
 
     Args:
         tracks: As from `track_table`.
         sides: ``train``, ``validation`` or ``test`` for each of them, indexed alike.
+        exact: Official splits were taken to the letter.
 
     Returns:
         Columns ``artist, group, duplicate_group, genre``: the name, in the one that the row is about, null in the
-        others; ``artist_sides, group_sides, duplicate_sides, genre_sides``: the number of sides, likewise;
-        ``torn_by_source``: as ``artist_sides``, which is null then, for an artist whose tracks the source keeps
-        together by something else than the artist (a piece, an album); ``artist_genres``: in how many genres an artist
-        has tracks;
+        others; ``name``: the same, whichever it is; ``artist_sides, group_sides, duplicate_sides, genre_sides``: the
+        number of sides, likewise; ``torn_by_source``: as ``artist_sides``, which is null then, for an artist whose
+        tracks the source keeps together by something else than the artist (a piece, an album);
+        ``torn_by_official_split``: as the first three of them, which are null then, for what has tracks with an
+        official side, where ``exact``; ``artist_genres``: in how many genres an artist has tracks;
         ``tracks, train, validation, test``: how many tracks it has, and where.
     """
-    apart = ~tracks["group"].fillna("").str.startswith(_SOURCE_GROUPS)
+    apart = ~tracks["group"].fillna("").str.startswith(_BY_ARTIST)
     by_source = set(tracks.loc[apart, "artist_key"].dropna().unique())
     first_names = tracks.drop_duplicates("artist_key").set_index("artist_key")["artist"]
+    official = tracks[tracks["split"].notna() & exact]
 
-    artists = _sides_of(tracks["artist_key"], sides)
-    torn = artists["name"].isin(by_source)
-    artists = artists.assign(
-        artist=artists["name"].map(first_names),
-        artist_genres=artists["name"].map(tracks.groupby("artist_key")["genre"].nunique()),
-        artist_sides=artists["sides"].where(~torn),
-        torn_by_source=artists["sides"].where(torn),
-    )
-    rest = [
-        table.rename(columns={"name": name, "sides": sides_name})
-        for name, sides_name in (
-            ("group", "group_sides"),
-            ("duplicate_group", "duplicate_sides"),
-            ("genre", "genre_sides"),
+    tables = []
+    for kind, column, counted in (
+        ("artist", "artist_key", "artist_sides"),
+        ("group", "group", "group_sides"),
+        ("duplicate_group", "duplicate_group", "duplicate_sides"),
+        ("genre", "genre", "genre_sides"),
+    ):
+        table = _sides_of(tracks[column], sides)
+        key, found = table["name"], table.pop("sides")
+        table = table.assign(name=key.map(first_names) if kind == "artist" else key)
+        by_official = key.isin(set(official[column].dropna())) & (kind != "genre")
+        by_other = key.isin(by_source) & (kind == "artist") & ~by_official
+        table = table.assign(
+            **{kind: table["name"], counted: found.where(~by_official & ~by_other)},
+            torn_by_official_split=found.where(by_official),
+            torn_by_source=found.where(by_other),
         )
-        for table in [_sides_of(tracks[name], sides)]
-    ]
-    names = ["artist", "group", "duplicate_group", "genre"]
-    counts = ["artist_sides", "artist_genres", "torn_by_source", "group_sides", "duplicate_sides", "genre_sides"]
-    table = pd.concat([artists, *rest], ignore_index=True).reindex(columns=[*names, *counts, "tracks", *SIDES])
-    return table.astype(dict.fromkeys(names, "str") | dict.fromkeys(counts, float))
+        if kind == "artist":
+            table["artist_genres"] = key.map(tracks.groupby("artist_key")["genre"].nunique())
+        tables.append(table)
+    names = ["artist", "group", "duplicate_group", "genre", "name"]
+    torn = ["torn_by_source", "torn_by_official_split"]
+    counts = ["artist_sides", "artist_genres", *torn, "group_sides", "duplicate_sides", "genre_sides"]
+    places = pd.concat(tables, ignore_index=True).reindex(columns=[*names, *counts, "tracks", *SIDES])
+    return places.astype(dict.fromkeys(names, "str") | dict.fromkeys(counts, float))
 
 
 def whole_table(tracks: pd.DataFrame, accepted: pd.Series) -> pd.DataFrame:
@@ -150,11 +157,6 @@ def samples() -> dict[str, pd.DataFrame]:
 def _without_blanks(values: pd.Series) -> pd.Series:
     blank = [value for value in values.unique() if isinstance(value, str) and not value.strip()]
     return values.astype("str").mask(values.isin(blank))
-
-
-def _artist_keys(artists: pd.Series) -> dict[str, str | None]:
-    keys = {name: artist_group(name, "") for name in artists.dropna().unique()}
-    return {name: key if key.startswith("artist:") else None for name, key in keys.items()}
 
 
 def _sides_of(names: pd.Series, sides: pd.Series) -> pd.DataFrame:

@@ -1,11 +1,12 @@
 """Training, validation and test: which side each track stands on, by group, and for good.
 
 What stays together is an artist (or what the source says instead) and all recordings that are the same: groups that
-share a duplicate are one. A group's side depends on nothing but its own name and the seed: a hash of both, read as a
-number in [0, 1), falls into the test share, the validation share, or what is left. So a track that was in test stays in
-test when the catalogue grows, shrinks or is reordered; no model is ever judged on what an earlier one learnt from.
-Groups that a duplicate joins stand where the most protected of them stands (test before validation before train), so
-that a newcomer which joins two groups takes no track out of test.
+share a duplicate are one, and so are groups of artists with one name (two collections number their artists each in its
+own way). A group's side depends on nothing but its own name and the seed: a hash of both, read as a number in [0, 1),
+falls into the test share, the validation share, or what is left. So a track that was in test stays in test when the
+catalogue grows, shrinks or is reordered. Groups that are joined stand where the most protected of them stands (test
+before validation before train): a newcomer which joins two takes no track out of test, but may take some of training
+there, which an earlier model has learnt. `Arrangement.joined` names them.
 
 What that costs: the shares hold on average, not exactly, in all and in each genre. Of ``n`` groups, a share ``p`` comes
 out at ``n·p ± sqrt(n·p·(1 − p))``: with 40 groups in a genre and 20 % for test, 8 ± 2.5 groups. Ranking the hashes
@@ -15,9 +16,10 @@ One repair is made. A genre that would have no group at all on one side gets the
 hash), because without it nothing can be said of the genre. Such a group is the one exception to "for good": it goes
 back to its own side as soon as the genre fills that side by itself. `Arrangement.moved` names them.
 
-Official splits are honoured as ``split.official`` says: ``whole`` keeps groups together, so where one tears a group
-apart, all of it goes to the most protected side, for a split that leaks measures nothing; ``exact`` takes them to the
-letter, for comparison with published figures, leaks included; ``ignore`` arranges everything anew.
+Official splits are honoured as ``split.official`` says: ``whole`` keeps groups together, so where the official sides of
+a group and the hash of its other tracks differ, all of it goes to the most protected of them, for a split that leaks
+measures nothing; ``exact`` takes them to the letter, for comparison with published figures, leaks included; ``ignore``
+arranges everything anew.
 """
 
 import hashlib
@@ -27,6 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from earmark.catalogue.tags import ARTIST, artist_keys
 from earmark.errors import CatalogueError, ParamsError
 from earmark.params import Split
 
@@ -42,8 +45,8 @@ class Arrangement:
         sides: ``train``, ``validation`` or ``test`` for each track; indexed like the tracks.
         groups: What stays together with each track, duplicates included; indexed like the tracks.
         moved: Groups put on another side than their hash says, to fill a genre; sorted.
-        torn: Groups that an official split tears apart; sorted.
-        joined: Groups that duplicates have joined with others, under the name of the first; sorted.
+        torn: Groups whose official sides differ, or differ from where the group's other tracks would stand; sorted.
+        joined: Groups that are several, joined by duplicates or an artist's name, under the name of the first; sorted.
     """
 
     sides: pd.Series
@@ -57,8 +60,8 @@ def arrange(tracks: pd.DataFrame, split: Split, duplicates: pd.DataFrame | None 
     """The side of each track.
 
     Args:
-        tracks: One row a track; of its columns ``track_id``, ``group``, ``genre`` and ``split`` (the official one, or
-            None) count.
+        tracks: One row a track; of its columns ``track_id``, ``group``, ``artist``, ``genre`` and ``split`` (the
+            official one, or None) count.
         split: Seed, shares, and what official splits mean.
         duplicates: Columns ``track_id`` and ``duplicate_group``, equal for recordings that are the same, or None.
 
@@ -69,49 +72,63 @@ def arrange(tracks: pd.DataFrame, split: Split, duplicates: pd.DataFrame | None 
     _check(tracks, split)
     groups = united(tracks, duplicates)
     official = tracks["split"].where(tracks["split"].notna(), None) if split.official != "ignore" else None
-    ranks = pd.DataFrame({"group": groups, "own": tracks["group"]}).drop_duplicates()
-    ranks["rank"] = [SIDES.index(_side(place(own, split.seed), split)) for own in ranks["own"]]
-    by_hash = ranks.groupby("group")["rank"].max()  # the most protected side of all that are joined
-    sides = {str(group): SIDES[rank] for group, rank in by_hash.items()}
-    fixed: dict[str, set[str]] = defaultdict(set)
-    if official is not None:
-        pairs = pd.DataFrame({"group": groups, "side": official}).dropna().drop_duplicates()
-        for group, side in zip(pairs["group"], pairs["side"], strict=True):
-            fixed[group].add(side)
-    sides |= {group: max(found, key=SIDES.index) for group, found in fixed.items()}
-    moved = _fill_genres(groups, tracks["genre"], sides, split, fixed=set(fixed))
+    own = pd.DataFrame({"group": groups, "own": tracks["group"]})
+    hashed = {name: _side(place(name, split.seed), split) for name in own["own"].unique()}
+    given = pd.Series(None, index=tracks.index, dtype=object) if official is None else official
+    wanted = own.assign(side=given.where(given.notna(), own["own"].map(hashed)), official=given.notna())
+    wanted = wanted.drop_duplicates()
+    by_group = wanted.assign(rank=wanted["side"].map(SIDES.index)).groupby("group")
+    sides = {str(group): SIDES[rank] for group, rank in by_group["rank"].max().items()}  # the most protected of all
+    fixed = by_group["official"].any()
+    exact = split.official == "exact"
+    there = pd.DataFrame({"genre": tracks["genre"], "side": given})[given.notna() & exact].dropna().drop_duplicates()
+    moved = _fill_genres(
+        groups,
+        tracks["genre"],
+        sides,
+        split,
+        fixed=set(fixed.index[fixed]),
+        there=set(there.itertuples(index=False, name=None)),
+    )
     each = groups.map(sides)
-    if official is not None and split.official == "exact":
-        each = official.where(official.notna(), each)
-    own_groups = ranks.groupby("group")["own"].nunique()
+    if exact:
+        each = given.where(given.notna(), each)
+    own_groups, places = by_group["own"].nunique(), by_group["side"].nunique()
     return Arrangement(
         sides=each.rename("split").astype(object),
         groups=groups,
         moved=moved,
-        torn=tuple(sorted(group for group, found in fixed.items() if len(found) > 1)),
+        torn=tuple(sorted(map(str, fixed.index[fixed & (places > 1)]))),
         joined=tuple(sorted(map(str, own_groups.index[own_groups > 1]))),
     )
 
 
 def united(tracks: pd.DataFrame, duplicates: pd.DataFrame | None) -> pd.Series:
-    """The group of each track, where groups that share a duplicate are one, named by the first of them in the alphabet.
+    """The group of each track, where groups that share a duplicate or an artist's name are one, named by the first of
+    them in the alphabet.
 
     Args:
-        tracks: Columns ``track_id`` and ``group``.
+        tracks: Columns ``track_id``, ``group`` and ``artist``. The names of artists join only groups by artist (see
+            `earmark.catalogue.tags.artist_group`), none that a source makes of something else.
         duplicates: As in `arrange`.
     """
-    if duplicates is None or duplicates.empty:
-        return tracks["group"].rename("group")
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    same = duplicates.dropna(subset="duplicate_group")
-    at = pd.Index(tracks["track_id"]).get_indexer(same["track_id"])
-    names, own = np.unique(tracks["group"].to_numpy(object).astype(str), return_inverse=True)
-    shared, labels = pd.factorize(same["duplicate_group"][at >= 0])
-    size = len(names) + len(labels)
-    edges = coo_array((np.ones(len(shared)), (own[at[at >= 0]], len(names) + shared)), shape=(size, size))
-    component = connected_components(edges, directed=False)[1][: len(names)]
+    own, names = pd.factorize(tracks["group"].astype("str"), sort=True)
+    artists = artist_keys(tracks["artist"]).where(tracks["group"].astype("str").str.startswith(ARTIST))
+    ties = [(own, artists)]
+    if duplicates is not None:
+        at = pd.Index(tracks["track_id"]).get_indexer(duplicates["track_id"])
+        ties.append((own[at], duplicates["duplicate_group"].where(at >= 0)))
+    ends, size = [], len(names)
+    for members, shared in ties:  # a node for each group, and one for each thing that groups may share
+        label, things = pd.factorize(shared)  # -1: null
+        ends.append(np.stack([members, size + label])[:, label >= 0])
+        size += len(things)
+    edges = np.concatenate(ends, axis=1)
+    graph = coo_array((np.ones(edges.shape[1]), (edges[0], edges[1])), shape=(size, size))
+    component = connected_components(graph, directed=False)[1][: len(names)]
     first = pd.Series(names).groupby(component).transform("min").to_numpy(object)
     return pd.Series(first[own], index=tracks.index, name="group")
 
@@ -148,11 +165,18 @@ def _side(at: float, split: Split) -> str:
 
 
 def _fill_genres(
-    groups: pd.Series, genres: pd.Series, sides: dict[str, str], split: Split, *, fixed: set[str]
+    groups: pd.Series,
+    genres: pd.Series,
+    sides: dict[str, str],
+    split: Split,
+    *,
+    fixed: set[str],
+    there: set[tuple[str, str]],
 ) -> tuple[str, ...]:
     """Move as few groups as it takes for every genre to stand on every side; changes ``sides``.
 
     A group is moved only from where it leaves another of each of its genres behind, so no move undoes an earlier one.
+    Groups in ``fixed`` are not moved; ``there`` has (genre, side) of tracks that stand there whatever their group.
     """
     genres_of: dict[str, set[str]] = defaultdict(set)
     groups_of: dict[str, set[str]] = defaultdict(set)
@@ -163,7 +187,7 @@ def _fill_genres(
     moved = set()
     for genre in sorted(groups_of):
         for wanted in ("test", "validation", "train"):
-            if any(sides[group] == wanted for group in groups_of[genre]):
+            if (genre, wanted) in there or any(sides[group] == wanted for group in groups_of[genre]):
                 continue
             free = [
                 group

@@ -7,8 +7,12 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+ARTIST = "artist:"  # how a group begins that is an artist
 _NAMES = {
     "artist": ("TPE1", "artist", "\xa9ART", "Author", "Artist", "TPE2", "albumartist", "aART", "WM/AlbumArtist"),
     "title": ("TIT2", "title", "\xa9nam", "Title"),
@@ -49,7 +53,13 @@ def artist_group(artist: str | None, track_id: str) -> str:
     The prefixes keep an artist called like a track from being taken for it.
     """
     name = " ".join(unicodedata.normalize("NFKC", artist or "").casefold().split())
-    return f"artist:{name}" if name and name not in _NOBODY else f"track:{track_id}"
+    return f"{ARTIST}{name}" if name and name not in _NOBODY else f"track:{track_id}"
+
+
+def artist_keys(artists: "pd.Series") -> "pd.Series":
+    """The group of each artist, equal for one name however it is written; null where the artist is unknown."""
+    keys = {name: artist_group(name, "") for name in artists.dropna().unique()}
+    return artists.map({name: key for name, key in keys.items() if key.startswith(ARTIST)}).astype("str")
 
 
 def _first(tags: Any, names: tuple[str, ...]) -> str | None:
@@ -60,7 +70,7 @@ def _first(tags: Any, names: tuple[str, ...]) -> str | None:
             continue
         # An ID3 frame keeps its texts in one of these; a genre there may be a number, which mutagen knows by name.
         values = getattr(value, "genres", None) or getattr(value, "text", value)
-        value = values[0] if isinstance(values, list | tuple) and values else values
+        value = next(iter(values), "") if isinstance(values, list | tuple) else values
         value = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
         # Line breaks and other control characters have no place in a name.
         if text := re.sub(r"[\x00-\x1f\x7f]+", " ", value).encode("utf-8", "replace").decode().strip():
