@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,14 +20,10 @@ from earmark.errors import ParamsError
 def replacing(path: Path) -> Iterator[Path]:
     """A path to write to; when the block ends well it takes the place of ``path`` in one step, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    part = Path(name)
+    part = path.parent / f".{path.name}.{secrets.token_hex(8)}.part"
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # rights as the user's umask wants them
     try:
         yield part
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -11,11 +11,11 @@ PARAMS = Path("params.yaml")
 EXPECTATIONS = Path("expectations.yaml")
 TAXONOMY = Path("data/taxonomy.yaml")
 
-# A collection is one folder: tracks.parquet, refused.csv, answers.parquet (where listeners answered) and audio/.
+# A collection is one folder: tracks.parquet, refused.csv, answers/ (where listeners answered) and audio/.
 COLLECTIONS = Path("data/collections")
 TRACKS = "tracks.parquet"
 REFUSED = "refused.csv"
-ANSWERS = "answers.parquet"
+ANSWERS = "answers"  # <source>.parquet
 
 DUPLICATES = Path("data/duplicates.parquet")
 CATALOGUE = Path("data/catalogue.parquet")

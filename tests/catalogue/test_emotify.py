@@ -81,7 +81,7 @@ class TestTracks:
 
 class TestAnswers:
     def test_are_joined_by_genre_and_number_within_it(self, dataset, tmp_path):
-        answers = pd.read_parquet(imported(dataset, tmp_path).folder / "answers.parquet")
+        answers = pd.read_parquet(imported(dataset, tmp_path).folder / "answers/emotify.parquet")
         assert answers["track_id"].tolist() == [
             "classical/1.mp3", "classical/100.mp3", "rock/1.mp3", "rock/2.mp3", "rock/2.mp3",
         ]  # fmt: skip
@@ -109,7 +109,7 @@ class TestAnswers:
         assert list(reasons) == [f"data.csv:{number}" for number in (10, 11, 12, 7, 8, 9)]  # sorted as text
         for number, needle in zip((7, 8, 9, 10, 11, 12), needles, strict=True):
             assert needle in reasons[f"data.csv:{number}"]
-        assert len(pd.read_parquet(result.folder / "answers.parquet")) == 5
+        assert len(pd.read_parquet(result.folder / "answers/emotify.parquet")) == 5
 
     def test_to_a_track_that_was_refused_are_refused(self, dataset, tmp_path):
         broken = dataset / "emotifymusic/rock/2.mp3"
@@ -129,7 +129,7 @@ class TestAnswers:
         (dataset / "emotifymusic/rock/2.mp3").write_bytes(whole)
         result = imported(dataset, tmp_path)
         assert (result.folder / "refused.csv").read_text(encoding="utf-8").count("\n") == 2  # header, description.pdf
-        assert len(pd.read_parquet(result.folder / "answers.parquet")) == 5
+        assert len(pd.read_parquet(result.folder / "answers/emotify.parquet")) == 5
 
 
 class TestErrors:

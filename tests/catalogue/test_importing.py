@@ -1,19 +1,25 @@
 """Imports: all good recordings arrive, all bad ones are listed with reasons, whatever happens in between."""
 
 import csv
+import hashlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from earmark.catalogue.imports import importing
 from earmark.catalogue.imports.importing import import_collection
+from earmark.catalogue.imports.inspecting import FINDING, inspect_all
 from earmark.catalogue.imports.using import use_collection
 from earmark.catalogue.sources.folder import FolderSource
+from earmark.catalogue.sources.source import Refusal
+from earmark.catalogue.sources.table import TableSource
 from earmark.catalogue.track import read_tracks
 from earmark.errors import CatalogueError, ParamsError
 from earmark.files import sha256_of
@@ -220,6 +226,74 @@ class TestAgain:
         put(music, {"jazz/b.mp3": song})
         run(music, root)
         assert refused(root) == {}
+
+    @pytest.mark.parametrize("store", ["files", "outside"])
+    def test_a_file_that_changed_just_after_it_was_looked_at_is_looked_at_again(
+        self, root, music, song, store, monkeypatch
+    ):
+        put(music, {"jazz/a.mp3": song})
+        changed = encode_tone("mp3", 5.0)
+
+        def and_then_it_changes(*arguments, **how):
+            for found in inspect_all(*arguments, **how):
+                put(music, {"jazz/a.mp3": changed})
+                yield found
+
+        monkeypatch.setattr(importing, "inspect_all", and_then_it_changes)
+        run(music, root, store=store)
+        monkeypatch.undo()
+        run(music, root, store=store)
+        assert tracks(root).loc["jazz/a.mp3", "content_hash"] == hashlib.sha256(changed).hexdigest()
+
+    def test_what_an_earlier_earmark_found_out_is_not_believed(self, root, music, song, monkeypatch):
+        put(music, {"jazz/a.mp3": song})
+        run(music, root)
+        journal = root / ".earmark/imports/music.journal"
+        journal.write_bytes(journal.read_bytes().replace(b'"measures": {', b'"measures": {"other": 1, '))
+        monkeypatch.setattr("earmark.catalogue.imports.journal.FINDING", FINDING + 1)
+        run(music, root)
+        assert list(tracks(root).index) == ["jazz/a.mp3"]
+
+
+@dataclass(frozen=True)
+class Answered(FolderSource):
+    """A folder whose every track somebody has answered about."""
+
+    def answers(self, track_ids):
+        return pd.DataFrame({"track_id": list(track_ids)}), [Refusal("answers.csv:9", "answer", "no such track")]
+
+
+class OneSet(Answered):
+    name = "one-set"
+
+
+class OtherSet(Answered):
+    name = "other-set"
+
+
+class TestSeveralSourcesInOneCollection:
+    def test_keep_each_their_own_answers(self, root, music, song, tmp_path):
+        put(music, {"jazz/a.mp3": song})
+        put(tmp_path / "more", {"rock/b.mp3": song})
+        for source in (OneSet(music), OtherSet(tmp_path / "more")):
+            import_collection(source, root, PARAMS, name="both", processes=1)
+        folder = root / "data/collections/both"
+        answers = {path.stem: list(pd.read_parquet(path)["track_id"]) for path in (folder / "answers").iterdir()}
+        assert answers == {"one-set": ["jazz/a.mp3"], "other-set": ["rock/b.mp3"]}
+        lines = (folder / "refused.csv").read_text(encoding="utf-8").splitlines()
+        assert lines[1:] == [f"answers.csv:9,answer,no such track,{name}" for name in ("one-set", "other-set")]
+
+    def test_a_line_of_a_table_is_refused_until_that_table_says_otherwise(self, root, music, song):
+        put(music, {"a.mp3": song, "one.csv": b"path\na.mp3\nlate.mp3\n", "two.csv": b"path\na.mp3\ngone.mp3\n"})
+
+        def refused_lines(table: str) -> set[str]:
+            import_collection(TableSource(music / table), root, PARAMS, name="both", processes=1)
+            return set(refused(root, "both"))
+
+        assert refused_lines("one.csv") == {"one.csv:3"}
+        assert refused_lines("two.csv") == {"one.csv:3", "two.csv:3"}
+        put(music, {"late.mp3": song})
+        assert refused_lines("one.csv") == {"two.csv:3"}
 
 
 _SCRIPT = """

@@ -1,8 +1,10 @@
-"""Many files in processes of their own: one that kills its process does not stop the others."""
+"""Many files in processes of their own: one that cannot be read, or kills its process, does not stop the others."""
 
 import os
+from pathlib import Path
 from typing import Any
 
+from earmark.catalogue.imports import inspecting
 from earmark.catalogue.imports.inspecting import Task, inspect_all
 from made_audio import encode_tone
 
@@ -12,6 +14,16 @@ class Deadly(Task):
 
     def __reduce__(self) -> Any:
         return os._exit, (1,)
+
+
+class TestADiskThatFails:
+    def test_under_the_source_costs_only_that_file(self, tmp_path, monkeypatch):
+        song, bad_sector = tmp_path / "song.mp3", Path("/proc/self/mem")  # its first page cannot be read: EIO
+        song.write_bytes(encode_tone("mp3", 3.5))
+        heard = inspecting.measure(song)
+        monkeypatch.setattr(inspecting, "measure", lambda *_, **__: heard)
+        found = inspecting.inspect(Task(bad_sector, tmp_path / "copy", tmp_path, min_duration_s=3.0))
+        assert found.passing and "Input/output error" in found.reason and "Check the disk" in found.reason
 
 
 class TestADyingDecoder:

@@ -206,7 +206,7 @@ class TestImport:
 
     def test_counts_become_answers_one_row_a_track(self, outcome):
         result, tracks = outcome
-        answers = pd.read_parquet(result.folder / "answers.parquet")
+        answers = pd.read_parquet(result.folder / "answers/fma.parquet")
         assert answers["track_id"].tolist() == ["000/000002.mp3", "000/000005.mp3"]
         assert answers["listens"].tolist() == [1293, 3_560_000]
         assert answers["favorites"].isna().tolist() == [False, True] and answers["favorites"][0] == 2
@@ -238,5 +238,5 @@ def test_counts_of_an_earlier_import_of_another_subset_are_kept(tmp_path):
     )  # fmt: skip
     imported(FmaSource(dataset, subset="medium"), tmp_path / "project")
     result, tracks = imported(FmaSource(dataset, subset="small"), tmp_path / "project")
-    answers = pd.read_parquet(result.folder / "answers.parquet")
+    answers = pd.read_parquet(result.folder / "answers/fma.parquet")
     assert answers["track_id"].tolist() == tracks.index.tolist() == ["000/000002.mp3", "000/000003.mp3"]

@@ -1,5 +1,7 @@
 """Files with tags: the five that a catalogue keeps, from ID3, Vorbis comments, MP4 and ASF."""
 
+from types import SimpleNamespace
+
 import mutagen
 import pytest
 from mutagen.id3 import ID3, TALB, TCON, TIT2, TPE1, TSRC
@@ -79,6 +81,11 @@ class TestTags:
         path = write("song.mp3", tone("mp3"))
         id3(path, ["Soul", "Jazz"])
         assert read_tags(path).genre == "Soul"
+
+    def test_an_empty_list_of_names_is_no_name(self, write, monkeypatch):
+        tags = SimpleNamespace(tags={"artist": [], "albumartist": ["Nina"]})
+        monkeypatch.setattr(mutagen, "File", lambda file: tags)
+        assert read_tags(write("a.flac", b"")) == Tags(artist="Nina")
 
     def test_a_genre_by_number_in_mp4_is_read_by_name(self, write):
         """The older atom ``gnre`` holds the number of ID3v1 plus one."""

@@ -44,7 +44,7 @@ def test_writes_the_side_of_every_track_and_counts_that_agree(tmp_path):
         assert report["genres"][genre] == {side: sides.count(side) for side in SIDES}
         assert all(report["genres"][genre].values())
     assert sum(report["groups"].values()) == 39  # one recording of two artists joins them
-    assert report["groups_joined_by_duplicates"] == 1
+    assert report["groups_joined"] == 1
 
     once = (tmp_path / "data/splits.parquet").read_bytes()
     split.run(PARAMS, tmp_path)

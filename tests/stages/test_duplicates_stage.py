@@ -95,6 +95,15 @@ def test_copies_are_found_grouped_and_written_for_machines_and_for_people(projec
     duplicates.run(PARAMS, project)
     assert (project / DUPLICATES).read_bytes() == written
 
+    # Of equal files one is enough, wherever it stands in the table.
+    FingerprintCache(project / FEATURE_CACHE).path(sha256_of(project / COLLECTIONS / "mine/audio/a/song.wav")).unlink()
+    for missing in ("again", "song"):
+        file = project / COLLECTIONS / f"mine/audio/a/{missing}.wav"
+        file.rename(project / "away.wav")
+        duplicates.run(PARAMS, project)
+        assert (project / DUPLICATES).read_bytes() == written
+        (project / "away.wav").rename(file)
+
     # What cannot be read and was never read is named, with the reason; the others are found all the same.
     FingerprintCache(project / FEATURE_CACHE).path(sha256_of(project / "elsewhere.mp3")).unlink()
     FingerprintCache(project / FEATURE_CACHE).path(sha256_of(project / coded)).unlink()

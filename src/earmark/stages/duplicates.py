@@ -7,7 +7,7 @@ content, so a run that was killed carries on, and a collection that grew pays fo
 import dataclasses
 import shutil
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,8 +60,10 @@ def run(params: Params, root: Path) -> None:
     """
     table = read_table(root / COLLECTIONS / params.catalogue.collection / TRACKS).sort_by("track_id")
     ids, hashes = table["track_id"].to_pylist(), table["content_hash"].to_pylist()
-    files = dict(zip(hashes, table["path"].to_pylist(), strict=True))
-    jobs = [_Job(root, path, content_hash) for content_hash, path in files.items()]
+    places: dict[str, list[str]] = defaultdict(list)
+    for content_hash, path in zip(hashes, table["path"].to_pylist(), strict=True):
+        places[content_hash].append(path)
+    jobs = [_Job(root, paths, content_hash) for content_hash, paths in places.items()]
     done = progress(_fingerprinted(jobs), description="duplicates: fingerprints", total=len(jobs))
     unreadable = {content_hash: reason for content_hash, reason in done if reason}
     read = [number for number, content_hash in enumerate(hashes) if content_hash not in unreadable]
@@ -157,8 +159,10 @@ def _for_people(ids: Sequence[str], pairs: Sequence[Pair]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class _Job:
+    """A recording, and every path at which these very bytes should lie."""
+
     root: Path
-    path: str
+    paths: Sequence[str]
     content_hash: str
 
     def cached(self) -> bool:
@@ -190,9 +194,13 @@ def _fingerprinted(jobs: list[_Job]) -> Iterator[tuple[str, str | None]]:
 
 
 def _make(job: _Job) -> tuple[str, str | None]:
-    try:
-        made = fingerprint(read_recording(job.root, job.path, job.content_hash))
-    except (AudioError, CatalogueError) as error:
-        return job.content_hash, str(error)
-    FingerprintCache(job.root / FEATURE_CACHE).store(job.content_hash, made)
-    return job.content_hash, None
+    reason = None
+    for path in job.paths:
+        try:
+            made = fingerprint(read_recording(job.root, path, job.content_hash))
+        except (AudioError, CatalogueError) as error:
+            reason = reason or str(error)
+        else:
+            FingerprintCache(job.root / FEATURE_CACHE).store(job.content_hash, made)
+            return job.content_hash, None
+    return job.content_hash, reason

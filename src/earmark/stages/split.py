@@ -46,5 +46,5 @@ def summarise(splits: pd.DataFrame, arrangement: Arrangement) -> dict[str, Any]:
         "genres": {str(genre): tracks_by_side(rows) for genre, rows in splits.groupby("genre", sort=True)},
         "groups_moved_to_fill_a_genre": len(arrangement.moved),
         "groups_torn_by_official_splits": len(arrangement.torn),
-        "groups_joined_by_duplicates": len(arrangement.joined),
+        "groups_joined": len(arrangement.joined),
     }

@@ -4,9 +4,10 @@ Importing again into the same name adds to it, and looks only at what is new or 
 already with the same content stays; with other content it is replaced, as by a copy, and the summary says so. What was
 imported before and is no longer in the source stays: a collection is an archive, not a mirror.
 
-Killed at any moment, even by ``kill -9``, it leaves the old catalogue, or the new one: copies take their names only
-when whole, and tracks.parquet is written last. What was found out until then lies in a journal, and the next run goes
-on from there. The result depends neither on the order in which the disk lists files nor on the number of processes.
+Killed at any moment, even by ``kill -9``, it leaves the old tracks.parquet, which is written last, and copies only
+whole ones; of a file that has changed, the new version may be there already. What was found out until then lies in a
+journal: the same import again goes on from there, or ``dvc checkout`` of the collection goes back. The result depends
+neither on the order in which the disk lists files nor on the number of processes.
 """
 
 import re
@@ -122,15 +123,14 @@ def _import(source: Source, root: Path, params: Params, folder: Path, store: Sto
     taken = with_what_was_known(taken, old, pc.fill_null(same, False))
     kept = before.filter(pc.invert(pc.is_in(before["track_id"], value_set=taken["track_id"].combine_chunks())))
     tracks = pa.concat_tables([kept, taken])
-    answered = source.answers(tracks["track_id"].to_pylist())
+    answered = source.answers(tracks["track_id"].filter(pc.equal(tracks["source"], source.name)).to_pylist())
     if answered is not None:
         answers, without_track = answered
         refused += without_track
-        with replacing(folder / ANSWERS) as part:
+        with replacing(folder / ANSWERS / f"{source.name}.parquet") as part:
             answers.to_parquet(part, index=False)
     refused.sort(key=lambda refusal: (refusal.path, refusal.kind))
-    known = {refusal.path for refusal in refused} | set(taken["track_id"].to_pylist())
-    write_refusals(folder / REFUSED, refused, known, answered=answered is not None)
+    write_refusals(folder / REFUSED, refused, set(taken["track_id"].to_pylist()), source.origin)
     write_tracks(tracks, folder / TRACKS)
     shutil.rmtree(scratch)
     return ImportResult(
@@ -151,19 +151,24 @@ def _findings(
 ) -> Iterator[tuple[Candidate, Finding]]:
     """What is known of each candidate: given by the source, found out earlier, or found out now by decoding it."""
     left: list[Candidate] = []
+    states: list[bytes] = []
     for candidate in candidates:
-        known = _given(candidate, places) or journal.recall(candidate.file)
+        known, state = _given(candidate, places), b""
+        if not known:
+            state = journal.state(candidate.file)
+            known = journal.recall(state)
         if known and (known.reason or places.holds(candidate, known.content_hash)):
             yield candidate, known
         else:
             left.append(candidate)
+            states.append(state)
     if not left:
         return
     cache = places.root / FEATURE_CACHE
     tasks = [Task(each.file, places.copy(each), places.scratch, shortest_s, cache) for each in left]
     results = inspect_all(tasks, processes=min(processes, len(tasks)))
     for number, finding in progress(results, description="import", total=len(tasks), unit="file"):
-        journal.note(left[number].file, finding)
+        journal.note(states[number], finding)
         yield left[number], finding
 
 

@@ -27,6 +27,9 @@ from earmark.errors import AudioError, CatalogueError
 from earmark.files import sha256_of
 from earmark.workers import Workers
 
+# Raise it when a Finding gets other fields, or measures otherwise: earlier ones in the journal are then not believed.
+FINDING = 1
+
 _COPY_BYTES = 1 << 20
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # no fault of the file: the import stops
 
@@ -100,7 +103,10 @@ def _inspect(file: Path, task: Task) -> Finding:
             reason=f"too short: it lasts {probe.info.duration_s:.2f} s, and validation.min_duration_s asks for "
             f"{task.min_duration_s:.2f} s"
         )
-    content_hash = sha256_of(file)
+    try:
+        content_hash = sha256_of(file)
+    except OSError as error:
+        raise _unreadable(file, error) from None
     there = task.copy is None or (task.copy.is_file() and sha256_of(task.copy) == content_hash)
     if task.copy and not there and _copy(file, task.copy, task.scratch) != content_hash:
         return Finding(reason="it changed while it was read; import it again when nothing writes to it", passing=True)
@@ -135,8 +141,8 @@ def _copy(file: Path, copy: Path, scratch: Path) -> str:
     handle, name = tempfile.mkstemp(dir=scratch, suffix=".part")
     part = Path(name)
     try:
-        with os.fdopen(handle, "wb") as into, file.open("rb") as source:
-            while piece := source.read(_COPY_BYTES):
+        with os.fdopen(handle, "wb") as into:
+            for piece in _pieces(file):
                 digest.update(piece)
                 into.write(piece)
             into.flush()
@@ -147,6 +153,22 @@ def _copy(file: Path, copy: Path, scratch: Path) -> str:
     finally:
         part.unlink(missing_ok=True)
     return digest.hexdigest()
+
+
+def _pieces(file: Path) -> Iterator[bytes]:
+    """The file's bytes. A disk that fails here is the source's, and one bad sector no reason to stop the import."""
+    try:
+        with file.open("rb") as source:
+            while piece := source.read(_COPY_BYTES):
+                yield piece
+    except OSError as error:
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(file: Path, error: OSError) -> UnreadableFile:
+    return UnreadableFile(
+        f"{file} cannot be read to its end: {error.strerror or error}. Check the disk it lies on, and import it again."
+    )
 
 
 def inspect_all(tasks: Sequence[Task], *, processes: int) -> Iterator[tuple[int, Finding]]:

@@ -1,7 +1,7 @@
 """What imports have found out, line by line on disk: a killed one goes on where it was, the next looks only at the new.
 
-One line a file: its key (path, size, time of change), a tab, the finding as JSON. Only the places of the lines are held
-in memory, so that a journal of a million files costs little.
+One line a file: its state (path, size, time of change), a tab, the finding as JSON. Only the places of the lines are
+held in memory, so that a journal of a million files costs little.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from typing import Any
 from earmark.audio.decode import AudioInfo
 from earmark.audio.metering import Measures
 from earmark.catalogue.addresses import opened
-from earmark.catalogue.imports.inspecting import Finding
+from earmark.catalogue.imports.inspecting import FINDING, Finding
 from earmark.catalogue.tags import Tags
 
 
@@ -24,11 +24,12 @@ class Journal:
 
     Args:
         path: Where the journal lies; it need not exist.
-        settings: What the findings depend on besides the file; findings under other settings are not believed.
+        settings: What the findings depend on besides the file; findings under other settings are not believed, and
+            none of an earmark that looked for something else.
     """
 
     def __init__(self, path: Path, settings: str) -> None:
-        self._settings = settings
+        self._settings = f"{FINDING}|{settings}"
         self._places: dict[bytes, int] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a+b")
@@ -50,10 +51,9 @@ class Journal:
     ) -> None:
         self._file.close()
 
-    def recall(self, file: Path | str) -> Finding | None:
-        """What was found out about ``file``, or None."""
-        key = self._key(file)
-        place = self._places.get(_digest(key)) if key else None
+    def recall(self, state: bytes) -> Finding | None:
+        """What was found out about the file in this `state`, or None."""
+        place = self._places.get(_digest(state)) if state else None
         if place is None:
             return None
         self._file.seek(place)
@@ -62,20 +62,22 @@ class Journal:
             known = json.loads(line)
         except ValueError:  # the line at which the process was killed
             return None
-        return _finding(known) if found == key else None
+        return _finding(known) if found == state else None
 
-    def note(self, file: Path | str, finding: Finding) -> None:
-        """Remember a finding, at once, unless its reason may pass."""
-        key = self._key(file)
-        if finding.passing or not key:
+    def note(self, state: bytes, finding: Finding) -> None:
+        """Remember, at once, what was found out about the file in this `state`, unless its reason may pass."""
+        if finding.passing or not state:
             return
         line = json.dumps(dataclasses.asdict(finding)).encode()
-        self._places[_digest(key)] = self._file.seek(0, os.SEEK_END)
-        self._file.write(key + b"\t" + line + b"\n")
+        self._places[_digest(state)] = self._file.seek(0, os.SEEK_END)
+        self._file.write(state + b"\t" + line + b"\n")
         self._file.flush()
 
-    def _key(self, file: Path | str) -> bytes:
-        """One line that names a file's state; empty where nothing tells whether it has changed."""
+    def state(self, file: Path | str) -> bytes:
+        """One line that names a file and its state now; empty where nothing tells whether it has changed.
+
+        To be taken before the file is looked at: what changes meanwhile is then looked at again.
+        """
         if isinstance(file, str):
             version, name = _version(file), file
         else:

@@ -3,9 +3,8 @@
 import csv
 from collections.abc import Iterable
 from pathlib import Path
-from typing import cast
 
-from earmark.catalogue.sources.source import Candidate, Kind, Refusal
+from earmark.catalogue.sources.source import Candidate, Refusal
 from earmark.files import replacing
 
 
@@ -23,25 +22,24 @@ def unique(entries: Iterable[Candidate | Refusal]) -> tuple[list[Candidate], lis
     return list(candidates.values()), refused
 
 
-def write_refusals(path: Path, refused: list[Refusal], known: set[str], *, answered: bool) -> None:
+def write_refusals(path: Path, refused: list[Refusal], taken: set[str], origin: str) -> None:
     """List what this run has refused, and what earlier runs have, where this one says nothing about it.
 
     Args:
-        path: The CSV file (path, kind, reason), sorted.
+        path: The CSV file (path, kind, reason, source), sorted.
         refused: Of this run.
-        known: All paths that this run knows of, taken or refused.
-        answered: Whether this run has read the source's answers anew.
+        taken: Paths that this run has taken.
+        origin: The source's; it has read its tables anew, so what an earlier run said of their lines is over.
     """
-    earlier = []
+    told = taken | {refusal.path for refusal in refused}
+    rows: set[tuple[str, str, str, str]] = {(refusal.path, refusal.kind, refusal.reason, origin) for refusal in refused}
     if path.exists():
         with path.open(encoding="utf-8", newline="") as file:
-            earlier = [
-                Refusal(row["path"], cast(Kind, row["kind"]), row["reason"])
-                for row in csv.DictReader(file)
-                if row["path"] not in known and not (answered and row["kind"] == "answer")
-            ]
-    listed = sorted([*refused, *earlier], key=lambda refusal: (refusal.path, refusal.kind))
+            for row in csv.DictReader(file):
+                by_line = row["kind"] in ("row", "answer")
+                if row["source"] != origin if by_line else row["path"] not in told:
+                    rows.add((row["path"], row["kind"], row["reason"], row["source"]))
     with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["path", "kind", "reason"])
-        rows.writerows((refusal.path, refusal.kind, refusal.reason) for refusal in listed)
+        into = csv.writer(file, lineterminator="\n")
+        into.writerow(["path", "kind", "reason", "source"])
+        into.writerows(sorted(rows))

@@ -8,7 +8,7 @@ are Python literals. A row is of the smallest subset that holds it: small ⊂ me
 098565, 098567 and 098569 are cut short, and 099134, 108925 and 133297 hold no audio: decoding refuses them.
 
 Counts grow with a track's age and are heavy-tailed (one album: 3.56 million listens): whoever learns from
-answers.parquet should use ranks or logarithms, corrected for ``date_created``. Favourites are known of 61 % of the
+answers should use ranks or logarithms, corrected for ``date_created``. Favourites are known of 61 % of the
 tracks, comments of 2 %.
 
 Source: M. Defferrard, K. Benzi, P. Vandergheynst, X. Bresson, "FMA: A Dataset for Music Analysis", ISMIR 2017.

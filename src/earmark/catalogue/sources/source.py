@@ -66,7 +66,7 @@ class Candidate:
         path: Its path in the collection, with forward slashes, relative to nothing else: this becomes the track_id.
         genre: The label to learn, or None.
         split: The source's official split (``train``, ``validation``, ``test``), or None.
-        artist: Whose recording it is; recordings of one artist never stand on both sides of a split.
+        artist: Whose recording it is; its recordings stay on one side of a split, unless ``group`` says otherwise.
         title: Of the recording.
         album: On which it appeared.
         isrc: International Standard Recording Code.
@@ -132,6 +132,11 @@ class Source:
     expects: ClassVar[str]
 
     @property
+    def origin(self) -> str:
+        """In refused.csv, whose lines these are: another import of the same origin says anew what became of them."""
+        return self.name
+
+    @property
     def collection(self) -> str:
         """The collection's name, unless the user gives another."""
         return self.name
@@ -151,7 +156,7 @@ class Source:
     def answers(self, track_ids: Iterable[str]) -> "tuple[pd.DataFrame, list[Refusal]] | None":
         """What listeners did with these tracks or said about them, and every line of no use; None where none is known.
 
-        The table has a column ``track_id``; it is kept as the collection's answers.parquet.
+        The table has a column ``track_id``; it is kept as the collection's answers/<name>.parquet.
         """
         return None
 

@@ -53,6 +53,11 @@ class TableSource(Source):
         """The table's name, as far as it can name a collection."""
         return re.sub(r"[^\w.-]+", "-", self.path.stem).strip("-._").lower() or self.name
 
+    @property
+    def origin(self) -> str:
+        """The table: several may become one collection."""
+        return f"{self.name} {self.path.name}"
+
     def describe(self) -> str:
         """What this is, in one line, with the columns that are not read."""
         header, columns = self._columns()
