@@ -456,10 +456,18 @@ class TestTidal:
         with pytest.raises(CatalogueError, match=r'--title "Track name"'):
             list(TidalLibrary(write("t", content)).entries())
 
-    def test_a_file_that_is_no_csv_from_some_line_on_names_the_line(self, write):
-        # Longer than any field may be; csv's own limit is one for the whole process, and another reader raises it.
-        with pytest.raises(CatalogueError, match="from line"):
-            list(TidalLibrary(write("t.csv", b"isrc\n" + b"x" * (1 << 24) + b"x\n")).entries())
+    def test_a_field_that_is_longer_than_any_may_be_refuses_its_row_alone(self, write):
+        library = TidalLibrary(write("t.csv", b"isrc\n" + b"x" * (1 << 24) + b"x\nUSSM15900113\n"))
+        assert [entry.id for entry in taken(library)] == ["t.csv:3"]
+        assert "field larger than" in refused(library)["t.csv:2"]
+
+    def test_a_stray_quotation_mark_refuses_its_row_alone(self, write):
+        text = 'title\tartist\tgenre\nA\tX\trock\n"Heroes\tY\trock\nC\tX\tpop\n12" mix\tZ\tpop\n'
+        library = TidalLibrary(write("t.tsv", text.encode()))
+        assert [(entry.id, entry.title, entry.genres) for entry in taken(library)] == [
+            ("t.tsv:2", "A", ("rock",)), ("t.tsv:4", "C", ("pop",)), ("t.tsv:5", '12" mix', ("pop",)),
+        ]  # fmt: skip
+        assert "open at the end of its line" in refused(library)["t.tsv:3"]
 
     def test_a_folder_is_no_file(self, tmp_path: Path):
         with pytest.raises(CatalogueError, match="Give the file itself"):

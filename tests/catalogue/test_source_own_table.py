@@ -78,6 +78,15 @@ class TestFormats:
         source = table(shelf, delimiter.join(["path", "artist"]), delimiter.join(["b.mp3", "Nina"]), name=name)
         assert only(source).artist == "Nina"
 
+    def test_a_stray_quotation_mark_refuses_its_row_and_moves_no_label(self, shelf):
+        lay_out(shelf, {"c.mp3": b"", "d.mp3": b""})
+        rows = ["jazz/a.mp3\tA\tjazz", 'b.mp3\t"Heroes\trock', "c.mp3\tC\tpop", 'd.mp3\t12" mix\tpop']
+        source = table(shelf, "path\ttitle\tgenre", *rows, name="x.tsv")
+        assert {path: (track.title, track.genre) for path, track in candidates(source).items()} == {
+            "jazz/a.mp3": ("A", "jazz"), "c.mp3": ("C", "pop"), "d.mp3": ('12" mix', "pop"),
+        }  # fmt: skip
+        assert kinds(source) == {"x.tsv:3": "row"}
+
     def test_parquet_with_lists_and_missing_values(self, shelf):
         pd.DataFrame(
             {

@@ -26,7 +26,7 @@ def rows(path, needed=("a", "b"), **how) -> list[Row | Refusal]:
 class TestRows:
     def test_carry_the_line_on_which_they_begin(self, table):
         path = table('a,b\n1,"two\nlines"\n\n3,4\n')
-        assert [(row.where, row["a"], row["b"]) for row in rows(path)] == [
+        assert [(row.where, row["a"], row["b"]) for row in rows(path, multi_line=True)] == [
             ("t.csv:2", "1", "two\nlines"), ("t.csv:5", "3", "4"),
         ]  # fmt: skip
 
@@ -52,6 +52,36 @@ class TestRows:
     def test_quotation_marks_are_characters_where_the_table_does_not_quote(self, table):
         found = rows(table('a\tb\n12" mix\t"open\nx\ty\n'), delimiter="\t", quotes=False)
         assert [(row["a"], row["b"]) for row in found] == [('12" mix', '"open'), ("x", "y")]
+
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+    def test_with_a_stray_quotation_mark_are_refused_alone(self, table, end):
+        lines = ["a\tb", "a.wav\trock", 'b.wav\t"Heroes', "c.wav\tpop", '12" mix\tpop', '"D"\t"soul"', '"e.wav\tx']
+        found = rows(table(end.join([*lines, ""])), delimiter="\t")
+        assert [(row.where, row["a"], row["b"]) for row in found if isinstance(row, Row)] == [
+            ("t.csv:2", "a.wav", "rock"), ("t.csv:4", "c.wav", "pop"), ("t.csv:5", '12" mix', "pop"),
+            ("t.csv:6", "D", "soul"),
+        ]  # fmt: skip
+        said = {row.path: row.reason for row in found if isinstance(row, Refusal)}
+        assert list(said) == ["t.csv:3", "t.csv:7"]
+        assert all("open at the end of its line" in reason for reason in said.values())
+
+    def test_that_a_stray_quotation_mark_would_join_to_one_of_the_right_width_are_refused_alone(self, table):
+        found = rows(table('a,b,c\n1,"x,rock\n2,y",pop\n3,z,soul\n'))
+        assert [row.where for row in found if isinstance(row, Row)] == ["t.csv:3", "t.csv:4"]
+
+    @pytest.mark.parametrize(
+        ("text", "lines"),
+        [('1,"x\n2,y",z\n3,4\n', "2–3"), ('1,"x\n2,"y\n3,4\n', "2–3"), ('3,4\n1,"x\n2,y\n', "3–4")],
+    )
+    def test_of_a_table_with_line_breaks_that_cannot_be_read_are_named_by_all_their_lines(self, table, text, lines):
+        found = rows(table("a,b\n" + text), multi_line=True)
+        (said,) = [row for row in found if isinstance(row, Refusal)]
+        assert said.path == f"t.csv:{lines[0]}" and f"runs over lines {lines}" in said.reason
+        assert [row["a"] for row in found if isinstance(row, Row)] == ["3"]
+
+    def test_a_quotation_mark_that_is_open_in_the_header_is_an_error(self, table):
+        with pytest.raises(CatalogueError, match=r"t\.csv has no header .* of line 1, a quotation mark"):
+            rows(table('a,"b\n1,2\n'))
 
     def test_names_spread_over_lines_are_joined_by_dots(self, table):
         (row,) = rows(table(",set,track\n,split,title\nid,,\n7,test,Food\n"), ("id", "set.split"), header_lines=3)

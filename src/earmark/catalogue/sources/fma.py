@@ -131,7 +131,7 @@ class FmaSource(Source):
         self, subset: str, titles: dict[int, _Genre]
     ) -> Iterator[tuple[Row | None, str | None, Listed | Refusal]]:
         """Each row of tracks.csv, with its audio's path where it is sound, and what becomes of it."""
-        for row in read_rows(self.path / TRACKS, _COLUMNS, header_lines=3):
+        for row in read_rows(self.path / TRACKS, _COLUMNS, multi_line=True, header_lines=3):
             if isinstance(row, Refusal):
                 yield None, None, row
                 continue

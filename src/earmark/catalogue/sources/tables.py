@@ -1,6 +1,9 @@
 """Tables that come with a collection, read row by row: every row with its line number, none passed over.
 
 A row that does not fit its header becomes a refusal of kind ``row``. Text is read as UTF-8; what is none becomes �.
+
+A row is one line, unless its table is known to have line breaks in its fields. Otherwise one stray ``"`` would make one
+field of all lines up to the next, and could end in a row of the right width, with another row's label.
 """
 
 import csv
@@ -56,7 +59,7 @@ def read_header(table: Path, *, delimiter: str) -> list[str]:
         CatalogueError: The table cannot be read.
     """
     with _opened(table) as file:
-        return [name.strip() for name in next(csv.reader(file, delimiter=delimiter), [])]
+        return [name.strip() for name in header_of(table, records(file, delimiter=delimiter))]
 
 
 def read_rows(
@@ -65,6 +68,7 @@ def read_rows(
     *,
     delimiter: str = ",",
     quotes: bool = True,
+    multi_line: bool = False,
     header_lines: int = 1,
     open_ended: bool = False,
     shown: str | None = None,
@@ -76,6 +80,7 @@ def read_rows(
         needed: Columns that must be there.
         delimiter: Between fields.
         quotes: Whether ``"`` encloses a field; otherwise it is a character like any other.
+        multi_line: Whether such a field may hold line breaks.
         header_lines: Over how many lines a column's name is spread; the parts are joined by dots, empty ones left out.
         open_ended: Rows may have more fields than the header, see `Row.beyond`.
         shown: The table's name in `Row.where`; None takes the file's.
@@ -84,10 +89,9 @@ def read_rows(
         CatalogueError: The table cannot be read, or lacks a column, or has a needed one twice.
     """
     shown = shown or table.name
-    csv.field_size_limit(_LONGEST_FIELD)
     with _opened(table) as file:
-        lines = csv.reader(file, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE)
-        parts = [next(lines, []) for _ in range(header_lines)]
+        lines = records(file, delimiter=delimiter, quotes=quotes, multi_line=multi_line)
+        parts = [header_of(table, lines) for _ in range(header_lines)]
         width = max(map(len, parts))
         padded = [[*part, *[""] * (width - len(part))] for part in parts]
         header = [".".join(name for part in column if (name := part.strip())) for column in zip(*padded, strict=True)]
@@ -95,21 +99,80 @@ def read_rows(
         places = {name: place for place, name in enumerate(header)}
         if len(places) < width:  # of two columns with one name neither is needed; both keep their places
             places |= {f"{name} {place}": place for place, name in enumerate(header) if places[name] != place}
-        while True:
-            where = f"{shown}:{lines.line_num + 1}"
-            try:
-                fields = next(lines)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield Refusal(where, "row", f"it cannot be read: {error}")
+        for first, last, fields in lines:
+            where = f"{shown}:{first}"
+            if isinstance(fields, str):
+                yield Refusal(where, "row", fields)
+            elif not any(fields):
                 continue
-            if not any(fields):
-                continue
-            if len(fields) < width or (len(fields) > width and not open_ended):
-                yield Refusal(where, "row", f"it has {len(fields)} fields, the header {width}")
+            elif len(fields) < width or (len(fields) > width and not open_ended):
+                yield Refusal(where, "row", f"it has {len(fields)} fields, the header {width}{_over(first, last)}")
             else:
                 yield Row(where, fields, places)
+
+
+class _Lines(Iterator[str]):
+    """A text's lines for `csv.reader`, which asks for one more as long as a quotation mark is open.
+
+    Attributes:
+        more: How many the current row may still have.
+        refused: Whether it has asked for more than that.
+    """
+
+    def __init__(self, text: Iterable[str]) -> None:
+        self._text = iter(text)
+        self.more, self.refused = 0.0, False
+
+    def __next__(self) -> str:
+        if self.more < 1:
+            self.refused = True
+            raise StopIteration
+        self.more -= 1
+        return next(self._text)
+
+
+def records(
+    text: Iterable[str], *, delimiter: str, quotes: bool = True, multi_line: bool = False
+) -> Iterator[tuple[int, int, list[str] | str]]:
+    """The rows of delimited text: first line, last line (from 1), and the fields, or why there are none.
+
+    A row whose quotation mark is open at the end of its line is refused alone (unless ``multi_line``); the next line
+    is read as if nothing had been. With ``multi_line`` nobody can tell where the fault lies, so the lines are named.
+    """
+    csv.field_size_limit(_LONGEST_FIELD)
+    lines = _Lines(text)
+    rows = csv.reader(
+        lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE, strict=multi_line
+    )
+    while True:
+        lines.more, lines.refused = float("inf") if multi_line else 1, False
+        first = rows.line_num + 1
+        fields: list[str] | str
+        try:
+            fields = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            fields = f"it cannot be read: {error}{_over(first, rows.line_num)}"
+        if lines.refused:
+            fields = 'a quotation mark (") is open at the end of its line: close it, or take line breaks out of fields'
+        yield first, rows.line_num, fields
+
+
+def _over(first: int, last: int) -> str:
+    return f": it runs over lines {first}–{last}, is a quotation mark not closed?" if last > first else ""
+
+
+def header_of(table: Path, lines: Iterator[tuple[int, int, list[str] | str]]) -> list[str]:
+    """The first of its `records`; nothing where there is none.
+
+    Raises:
+        CatalogueError: It cannot be read.
+    """
+    line, _, names = next(lines, (1, 1, []))
+    if isinstance(names, str):
+        raise CatalogueError(f"{table} has no header that can be read; of line {line}, {names}.")
+    return names
 
 
 def check_columns(table: Path, header: Sequence[str], needed: Sequence[str]) -> None:

@@ -11,7 +11,6 @@ spaces around a column's name do not matter.
 * Durations: seconds (``--milliseconds`` where it is those), ``3:25``, ``1:02:03`` or ``PT3M25S``.
 """
 
-import csv
 import io
 import re
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from earmark.catalogue.sources.library import (
     parse_json,
 )
 from earmark.catalogue.sources.source import Refusal
+from earmark.catalogue.sources.tables import header_of, records
 from earmark.errors import CatalogueError
 
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{2}(?:\.\d+)?)")
@@ -97,20 +97,19 @@ class TidalLibrary(Library):
     def _lines(self, content: bytes) -> Iterator[tuple[str, dict[str, Any] | Refusal]]:
         text = content.decode("utf-8-sig", "replace")
         first = text.partition("\n")[0]
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
-        try:
-            header = [_plain(name) for name in next(lines, [])]
-            self._check(header)
-            for line in lines:
-                where = f"{self.path.name}:{lines.line_num}"
-                if not any(value.strip() for value in line):
-                    continue  # an empty line is no row
-                if len(line) != len(header):
-                    yield where, Refusal(where, "row", f"it has {len(line)} fields, the header {len(header)}")
-                else:
-                    yield where, dict(zip(header, line, strict=True))
-        except csv.Error as error:
-            raise CatalogueError(f"{self.path} cannot be read as CSV from line {lines.line_num} on: {error}.") from None
+        rows = records(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
+        header = [_plain(name) for name in header_of(self.path, rows)]
+        self._check(header)
+        for number, _, line in rows:
+            where = f"{self.path.name}:{number}"
+            if isinstance(line, str):
+                yield where, Refusal(where, "row", line)
+            elif not any(value.strip() for value in line):
+                continue  # an empty line is no row
+            elif len(line) != len(header):
+                yield where, Refusal(where, "row", f"it has {len(line)} fields, the header {len(header)}")
+            else:
+                yield where, dict(zip(header, line, strict=True))
 
     def _objects(self, content: bytes) -> Iterator[tuple[str, dict[str, Any] | Refusal]]:
         found = parse_json(content, str(self.path))
