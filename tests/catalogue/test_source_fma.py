@@ -174,6 +174,13 @@ class TestAccounting:
         for number, needle in enumerate(needles):
             assert needle in said[f"tracks.csv:{6 + 2 * number}"][1]
 
+    def test_capitals_of_a_suffix_lose_no_track(self, tmp_path):
+        rows = [row(2), row(3, set_subset="medium")]
+        fma(tmp_path, *rows, audio=["fma_small/000/000002.MP3", "fma_small/000/000003.MP3"])
+        source = FmaSource(tmp_path)
+        assert list(candidates(source)) == ["000/000002.MP3"]
+        assert kinds(source) == {"tracks.csv:6": "row", "000/000003.MP3": "ignored"}
+
     def test_other_columns_are_named(self, tmp_path):
         fma(tmp_path, row(2), audio=["fma_small/000/000002.mp3"])
         (tmp_path / "fma_metadata/tracks.csv").write_text("track_id,title\n1,x\n", encoding="utf-8")
@@ -228,6 +235,15 @@ class TestImport:
         result, tracks = outcome
         assert tracks["licence"].fillna("none").tolist() == ["CC BY-NC-SA 3.0", "none", *["CC BY-NC-SA 3.0"] * 2]
         assert "Defferrard" in result.summary()
+
+
+def test_counts_are_kept_whatever_the_capitals_of_the_suffix(tmp_path):
+    fma(tmp_path, row(2), row(3), audio=["fma_small/000/000002.MP3", "fma_small/000/000003.MP3"])
+    answers, refused = FmaSource(tmp_path).answers(["000/000002.MP3"])
+    assert answers[["track_id", "listens"]].to_numpy().tolist() == [["000/000002.MP3", 1293]]
+    assert [(each.path, each.reason) for each in refused] == [
+        ("tracks.csv:6", "its track 000/000003.mp3 was not taken")
+    ]
 
 
 def test_counts_of_an_earlier_import_of_another_subset_are_kept(tmp_path):

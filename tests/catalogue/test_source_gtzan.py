@@ -73,7 +73,7 @@ class TestWithoutArtists:
 
 class TestSplit:
     @pytest.mark.parametrize("listed_as", ["wav", "au"])
-    @pytest.mark.parametrize("suffix", ["wav", "au"])
+    @pytest.mark.parametrize("suffix", ["wav", "au", "WAV", "mp3"])
     def test_is_read_from_the_lists_whatever_the_suffix(self, tmp_path, listed_as, suffix):
         lay_out(tmp_path / "genres", {f"{track}.{suffix}": b"" for track in TRACKS})
         train, valid, test, _ = (f"{track}.{listed_as}" for track in TRACKS)

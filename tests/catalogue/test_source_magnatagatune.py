@@ -104,6 +104,12 @@ class TestAccounting:
             "clip_info_final.csv:4": "row", "clip_info_final.csv:5": "row", "d/stray.mp3": "refused", stray: "ignored",
         }  # fmt: skip
 
+    def test_capitals_of_a_suffix_lose_no_clip(self, tmp_path):
+        dataset(tmp_path, [clip(2, "0/a.mp3", "guitar")], [], ["0/a.MP3"])
+        source = MagnaTagATuneSource(tmp_path)
+        assert {path: track.tags for path, track in candidates(source).items()} == {"0/a.MP3": ("guitar",)}
+        assert kinds(source) == {}
+
     def test_a_table_separated_by_commas_is_named_as_another(self, tmp_path):
         dataset(tmp_path, [], [], ["0/a.mp3"])
         (tmp_path / "annotations_final.csv").write_text("clip_id,mp3_path\n", encoding="utf-8")

@@ -98,7 +98,7 @@ class TestSplits:
 
 class TestAudio:
     @pytest.mark.parametrize("folder", ["audio", "audio-low", "raw_30s/audio", "raw_30s/audio-low"])
-    @pytest.mark.parametrize("suffix", [".mp3", ".low.mp3"])
+    @pytest.mark.parametrize("suffix", [".mp3", ".low.mp3", ".MP3", ".low.MP3"])
     def test_is_found_in_each_folder_in_either_quality(self, tmp_path, folder, suffix):
         lay_out(tmp_path, tables(train=[row(214, "genre---a")]) | audio(214, folder=folder, suffix=suffix))
         (track,) = candidates(MtgJamendoSource(tmp_path)).values()

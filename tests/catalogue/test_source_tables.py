@@ -178,6 +178,36 @@ class TestMatching:
         assert len(entries) == 8  # table.csv is read, all else is said
 
 
+class TestMatchingNamesWrittenAlike:
+    def said(self, tmp_path, rows, files):
+        """Which row each file was taken for; and the refusals."""
+        lay_out(tmp_path, dict.fromkeys(files, b""))
+        entries = list(
+            matched(
+                [listed(f"t:{number}", row, title=row) for number, row in enumerate(rows, start=2)],
+                tmp_path,
+                unlisted=lambda path: Refusal(path, "refused", "no row"),
+            )
+        )
+        taken = {entry.path: entry.title for entry in entries if isinstance(entry, Candidate)}
+        return taken, {entry.path: entry.reason for entry in entries if isinstance(entry, Refusal)}
+
+    def test_finds_a_file_by_other_capitals_and_other_accents(self, tmp_path):
+        composed, apart = "caf\u00e9.mp3", "cafe\u0301.mp3"
+        taken = {"9.MP3": "9.mp3", apart: composed}
+        assert self.said(tmp_path, taken.values(), taken) == (taken, {})
+
+    def test_a_file_of_exactly_the_name_comes_first(self, tmp_path):
+        assert self.said(tmp_path, ["a.mp3"], ["A.mp3", "a.mp3", "a.MP3"]) == (
+            {"a.mp3": "a.mp3"}, dict.fromkeys(["A.mp3", "a.MP3"], "the same track as 'a.mp3'"),
+        )  # fmt: skip
+
+    def test_what_may_be_of_two_rows_is_of_none(self, tmp_path):
+        assert self.said(tmp_path, ["a.mp3", "A.mp3"], ["a.MP3"]) == (
+            {}, {"a.MP3": "no row", "t:2": "there is no audio for it: a.mp3", "t:3": "there is no audio for it: A.mp3"},
+        )  # fmt: skip
+
+
 GOOD = {"content_hash": "0f" * 32, "duration_s": 1.5, "sample_rate_hz": 44_100, "channels": 2, "codec": "mp3"}
 
 

@@ -21,10 +21,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from earmark.catalogue.sources.matching import Listed, listed, matched
+from earmark.catalogue.sources.matching import Listed, folded, listed, matched
 from earmark.catalogue.sources.source import Candidate, Refusal, Source, check_folder, listing, not_laid_out
 from earmark.catalogue.sources.tables import Row, official_split, read_rows, whole
-from earmark.catalogue.sources.walking import beside
+from earmark.catalogue.sources.walking import beside, walk
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,12 +84,12 @@ class FmaSource(Source):
         def rows() -> Iterator[Listed | Refusal]:
             for row, file, entry in self._rows(subset, titles):
                 if row and file and isinstance(entry, Refusal):
-                    elsewhere[file] = entry.reason
+                    elsewhere[folded(file)] = entry.reason
                 yield entry
 
         def unlisted(path: str) -> Refusal:
-            if path in elsewhere:
-                return Refusal(path, "ignored", elsewhere[path])
+            if folded(path) in elsewhere:
+                return Refusal(path, "ignored", elsewhere[folded(path)])
             return Refusal(path, "refused", "tracks.csv has no row of use for it")
 
         yield from matched(rows(), audio, unlisted=unlisted)
@@ -109,9 +109,10 @@ class FmaSource(Source):
         """
         import pandas as pd
 
-        taken = set(track_ids)
+        taken = {folded(track_id): track_id for track_id in track_ids}
         seen: set[str] = set()
         subset, audio = self._audio()
+        there = {folded(entry[1]) for entry in walk(audio) if not isinstance(entry, Refusal)}
         found, refused = [], []
         for row, file, entry in self._rows(subset, self._genre_table()[0]):
             if row is None or file is None or file in seen:
@@ -119,8 +120,8 @@ class FmaSource(Source):
             seen.add(file)
             try:
                 if file in taken:
-                    found.append((file, *(_count(row, name) for name in COUNTS), _date(row)))
-                elif isinstance(entry, Listed) and (audio / file).exists():
+                    found.append((taken[file], *(_count(row, name) for name in COUNTS), _date(row)))
+                elif isinstance(entry, Listed) and file in there:
                     raise ValueError(f"its track {file} was not taken")
             except ValueError as error:
                 refused.append(Refusal(row.where, "answer", str(error)))

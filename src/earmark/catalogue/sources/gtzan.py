@@ -21,7 +21,7 @@ from typing import ClassVar
 
 from earmark.catalogue.sources.matching import Listed, listed, matched
 from earmark.catalogue.sources.source import Candidate, Refusal, Source, check_folder, listing, not_laid_out
-from earmark.catalogue.sources.walking import beside, top_folder, walk
+from earmark.catalogue.sources.walking import beside, claims_audio, top_folder, walk
 from earmark.errors import CatalogueError
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
@@ -93,7 +93,7 @@ def _genre(path: str) -> str | None:
 def _key(path: str) -> str:
     """By which a line and a file are the same track: ``hiphop/hiphop.00012``, whatever suffix, spelling or folder."""
     name = PurePosixPath(path.replace("\\", "/").replace("hip-hop", "hiphop")).name
-    number = name.removesuffix(".wav").removesuffix(".au")
+    number = PurePosixPath(name).stem if claims_audio(name) else name
     return f"{number.partition('.')[0]}/{number}"
 
 

@@ -1,5 +1,10 @@
-"""A table and a folder brought together: each listed track finds its file, each file its row, the rest is said."""
+"""A table and a folder brought together: each listed track finds its file, each file its row, the rest is said.
 
+A row without a file of exactly its name gets the one whose name differs in capitals or in how accents are written
+(``000009.MP3``; macOS takes letters and accents apart), where no other row could mean it.
+"""
+
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,23 +58,40 @@ def matched(
             yield Refusal(row.where, "row", f"it lists the same track as {wanted[row.key].where}")
         else:
             wanted[row.key] = row
-    found: dict[str, str] = {}
-    for entry in walk(audio):
+    alike: dict[str, str | None] = {}
+    for each in wanted:
+        alike[folded(each)] = None if folded(each) in alike else each
+
+    def row_of(path: str) -> str:
+        its_key = key(path)
+        return its_key if its_key in wanted else alike.get(folded(its_key)) or its_key
+
+    entries = list(walk(audio))
+    paths = [entry[1] for entry in entries if not isinstance(entry, Refusal)]
+    chosen: dict[str, str] = {}
+    for path in sorted(paths, key=lambda path: key(path) not in wanted):  # those of exactly the row's name first
+        chosen.setdefault(row_of(path), path)
+    for entry in entries:
         if isinstance(entry, Refusal):
             yield entry
             continue
         file, path = entry
-        its_key = key(path)
-        if its_key in found:
-            yield Refusal(path, "ignored", f"the same track as {found[its_key]!r}")
-        elif its_key in wanted:
-            found[its_key] = path
-            yield replace(wanted[its_key].track, file=file, path=path)
+        its_key = row_of(path)
+        if its_key in wanted:
+            if chosen[its_key] == path:
+                yield replace(wanted[its_key].track, file=file, path=path)
+            else:
+                yield Refusal(path, "ignored", f"the same track as {chosen[its_key]!r}")
         elif not claims_audio(path):
             if file not in tables:
                 yield Refusal(path, "ignored", "no recording by its name, and in no table")
         else:
             yield unlisted(path)
     for its_key, row in wanted.items():
-        if its_key not in found:
+        if its_key not in chosen:
             yield Refusal(row.where, "row", f"there is no audio for it: {row.key}")
+
+
+def folded(path: str) -> str:
+    """What two writings of one name have in common, whatever their capitals and accents are made of."""
+    return unicodedata.normalize("NFC", path.casefold())

@@ -136,7 +136,7 @@ def _listed(
 
 
 def _key(path: str) -> str:
-    return re.sub(r"\.low\.mp3$", ".mp3", path)
+    return re.sub(r"\.low\.mp3$", ".mp3", path, flags=re.IGNORECASE)
 
 
 def _name_rows(table: Path) -> Iterator[Row | Refusal]:
