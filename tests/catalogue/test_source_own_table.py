@@ -133,6 +133,14 @@ class TestPaths:
         assert only(TableSource(Path("catalogue.csv"))).path == "b.mp3"
 
     @pytest.mark.parametrize(
+        ("said", "on_disk"), [("caf\u00e9.mp3", "cafe\u0301.mp3"), ("cafe\u0301.mp3", "caf\u00e9.mp3")]
+    )
+    def test_lead_to_the_file_however_the_disk_writes_its_accents(self, shelf, said, on_disk):
+        lay_out(shelf, {on_disk: b""})
+        track = only(table(shelf, "path", said))
+        assert (track.path, track.file) == (said, shelf / on_disk)
+
+    @pytest.mark.parametrize(
         ("path", "needle"),
         [
             ("", "has no path"), ("../other/c.mp3", "has to be absolute"), ("gone.mp3", "there is no file"),

@@ -14,6 +14,7 @@ Rows are read one by one, so the table may have millions.
 import os
 import re
 import sys
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -162,8 +163,8 @@ class TableSource(Source):
         facts = None
         if self.measured:
             facts = _facts(known)
-        elif isinstance(file, Path) and not os.path.isfile(file):  # noqa: PTH113  a million times: twice as fast
-            raise ValueError(f"there is no file: {file}")
+        elif isinstance(file, Path):
+            file = _found(file)
         group = known.get("group")
         return Candidate(
             file,
@@ -204,6 +205,20 @@ def _place(said: str | None, folder: str) -> tuple[Path | str, str]:
     if not os.path.isabs(said):  # noqa: PTH117
         raise ValueError(f"its path leads to no file below the table's folder, so it has to be absolute: {said}")
     return Path(file), file.lstrip("/")
+
+
+def _found(file: Path) -> Path:
+    """The file, also where the disk writes its accents otherwise: macOS takes letters and accents apart.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if os.path.isfile(file):  # noqa: PTH113  a million times: twice as fast
+        return file
+    for form in ("NFC", "NFD"):
+        if os.path.isfile(other := unicodedata.normalize(form, str(file))):  # type: ignore[arg-type]  # noqa: PTH113
+            return Path(other)
+    raise ValueError(f"there is no file: {file}")
 
 
 def _facts(known: dict[str, str | None]) -> Facts:
