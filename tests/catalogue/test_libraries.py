@@ -461,6 +461,19 @@ class TestTidal:
         assert [entry.id for entry in taken(library)] == ["t.csv:3"]
         assert "field larger than" in refused(library)["t.csv:2"]
 
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+    @pytest.mark.parametrize(
+        "text", ["isrc,title,artist\n,J\u00f3ga,Bj\u00f6rk\n", '[{"title": "J\u00f3ga", "artist": "Bj\u00f6rk"}]']
+    )
+    def test_text_is_read_by_its_mark(self, text, encoding, write):
+        (entry,) = taken(TidalLibrary(write("t", text.encode(encoding))))
+        assert (entry.title, entry.artists) == ("J\u00f3ga", ("Bj\u00f6rk",))
+
+    def test_text_in_another_encoding_is_an_error_that_names_its_line(self, write):
+        text = "title,artist\nSo What,Miles Davis\nJ\u00f3ga,Bj\u00f6rk\n"
+        with pytest.raises(CatalogueError, match=r"t\.csv is no UTF-8: line 3 .*Save it as UTF-8"):
+            list(TidalLibrary(write("t.csv", text.encode("latin-1"))).entries())
+
     def test_a_stray_quotation_mark_refuses_its_row_alone(self, write):
         text = 'title\tartist\tgenre\nA\tX\trock\n"Heroes\tY\trock\nC\tX\tpop\n12" mix\tZ\tpop\n'
         library = TidalLibrary(write("t.tsv", text.encode()))

@@ -87,6 +87,21 @@ class TestFormats:
         }  # fmt: skip
         assert kinds(source) == {"x.tsv:3": "row"}
 
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+    def test_text_is_read_by_its_mark(self, shelf, encoding):
+        (shelf / "x.csv").write_bytes("path,artist,title\nb.mp3,Bj\u00f6rk,\U0001d11e\n".encode(encoding))
+        track = only(TableSource(shelf / "x.csv"))
+        assert (track.path, track.artist, track.title) == ("b.mp3", "Bj\u00f6rk", "\U0001d11e")
+
+    def test_text_in_another_encoding_is_an_error_that_names_its_line(self, shelf):
+        rows = ["path,artist", *(["jazz/a.mp3,Nina"] * 9_000), "b.mp3,Bj\u00f6rk"]
+        (shelf / "x.csv").write_bytes(lines(*rows).encode("latin-1"))
+        with pytest.raises(CatalogueError, match=r"x\.csv is no UTF-8: line 9002 .*Save it as UTF-8"):
+            candidates(TableSource(shelf / "x.csv"))
+        (shelf / "x.csv").write_bytes("path,artist\nb.mp3,x\n".encode("utf-16")[:-1])
+        with pytest.raises(CatalogueError, match=r"x\.csv is no UTF-16: line 2 "):
+            candidates(TableSource(shelf / "x.csv"))
+
     def test_parquet_with_lists_and_missing_values(self, shelf):
         pd.DataFrame(
             {

@@ -4,6 +4,7 @@ PATH is the table. Its column ``path`` says where the audio lies: relative to th
 address such as ``s3://bucket/song.mp3``. The columns in `OPTIONAL` are read where they are there; ``tags`` are
 separated by ``;`` (a list in Parquet). Other columns are not read, and named in the summary. Column names are compared
 without regard to case. A delimited table is separated by whichever of tab, semicolon and comma its header has most of.
+It is UTF-8, or UTF-16 with a byte-order mark; a row is one line.
 
 A track's id is its path below the table's folder; of an absolute path or an address, what follows the first ``/`` or
 ``://``. With ``--measured``, the columns in `MEASURED` are believed instead of opening audio that stays outside.
@@ -22,7 +23,7 @@ from typing import Any, ClassVar
 
 from earmark.catalogue.reading import is_address
 from earmark.catalogue.sources.source import Candidate, Facts, Refusal, Source
-from earmark.catalogue.sources.tables import Row, check_columns, official_split, read_header, read_rows
+from earmark.catalogue.sources.tables import Row, check_columns, official_split, own_delimiter, read_header, read_rows
 from earmark.errors import CatalogueError
 
 OPTIONAL = ("genre", "tags", "artist", "title", "album", "isrc", "licence", "split", "group")
@@ -126,19 +127,14 @@ class TableSource(Source):
 
     def _header(self) -> list[str]:
         if not self._is_parquet():
-            return read_header(self.path, delimiter=self._delimiter())
+            return read_header(self.path, delimiter=own_delimiter(self.path))
         with _parquet(self.path) as table:
             names: list[str] = table.schema_arrow.names
             return names
 
-    def _delimiter(self) -> str:
-        with self.path.open(encoding="utf-8-sig", errors="replace") as file:
-            line = file.readline()
-        return max("\t", ";", ",", key=line.count) if any(map(line.count, "\t;,")) else ","
-
     def _rows(self, columns: dict[str, str]) -> Iterator[Row | Refusal]:
         if not self._is_parquet():
-            yield from read_rows(self.path, list(columns.values()), delimiter=self._delimiter())
+            yield from read_rows(self.path, list(columns.values()), delimiter=own_delimiter(self.path), own=True)
             return
         names = list(dict.fromkeys(columns.values()))
         places = {name: place for place, name in enumerate(names)}

@@ -1,16 +1,18 @@
 """Tables that come with a collection, read row by row: every row with its line number, none passed over.
 
-A row that does not fit its header becomes a refusal of kind ``row``. Text is read as UTF-8; what is none becomes �.
+A row that does not fit its header becomes a refusal of kind ``row``. Text is read as UTF-8. What is none becomes � in a
+published table, which is as it is, and is an error in a team's own, where two names would become one.
 
 A row is one line, unless its table is known to have line breaks in its fields. Otherwise one stray ``"`` would make one
 field of all lines up to the next, and could end in a row of the right width, with another row's label.
 """
 
 import csv
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import TypeVar
 
 from earmark.catalogue.sources.source import Refusal
 from earmark.errors import CatalogueError
@@ -52,14 +54,49 @@ class Row:
         return tuple(text for field in self.fields[len(self.places) :] if (text := field.strip()))
 
 
+def text_lines(table: Path, *, own: bool = False) -> Iterator[str]:
+    """The lines of a text, which in a team's ``own`` may also be UTF-16, by its byte-order mark.
+
+    Raises:
+        CatalogueError: The text cannot be read, or is ``own`` and neither UTF-8 nor UTF-16.
+    """
+    encoding = "utf-8-sig"
+    try:
+        if own:
+            with table.open("rb") as file:
+                encoding = "utf-16" if file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE) else encoding
+        with table.open(encoding=encoding, errors="strict" if own else "replace", newline="") as text:
+            yield from text
+    except OSError as error:
+        raise CatalogueError(
+            f"The table {table} cannot be read ({error.strerror}). Check that the data set is whole, and its rights."
+        ) from None
+    except UnicodeDecodeError:
+        with table.open(encoding=encoding, errors="replace", newline="") as text:
+            line = next((number for number, line in enumerate(text, start=1) if "\ufffd" in line), 1)
+        raise CatalogueError(
+            f"{table} is no {encoding.removesuffix('-sig').upper()}: line {line} holds letters of another encoding, "
+            "perhaps that of an older spreadsheet. Save it as UTF-8."
+        ) from None
+
+
 def read_header(table: Path, *, delimiter: str) -> list[str]:
-    """The names of the columns.
+    """The names of the columns of a team's own table.
 
     Raises:
         CatalogueError: The table cannot be read.
     """
-    with _opened(table) as file:
-        return [name.strip() for name in header_of(table, records(file, delimiter=delimiter))]
+    return [name.strip() for name in header_of(table, records(text_lines(table, own=True), delimiter=delimiter))]
+
+
+def own_delimiter(table: Path) -> str:
+    """Tab, semicolon or comma, whichever the first line of a team's own table has most of.
+
+    Raises:
+        CatalogueError: The table cannot be read.
+    """
+    first = next(text_lines(table, own=True), "")
+    return max("\t;,", key=first.count) if any(map(first.count, "\t;,")) else ","
 
 
 def read_rows(
@@ -72,6 +109,7 @@ def read_rows(
     header_lines: int = 1,
     open_ended: bool = False,
     shown: str | None = None,
+    own: bool = False,
 ) -> Iterator[Row | Refusal]:
     """Every row of a table of text; a row without any text is none.
 
@@ -84,31 +122,31 @@ def read_rows(
         header_lines: Over how many lines a column's name is spread; the parts are joined by dots, empty ones left out.
         open_ended: Rows may have more fields than the header, see `Row.beyond`.
         shown: The table's name in `Row.where`; None takes the file's.
+        own: Whether it is a team's own, see `text_lines`.
 
     Raises:
         CatalogueError: The table cannot be read, or lacks a column, or has a needed one twice.
     """
     shown = shown or table.name
-    with _opened(table) as file:
-        lines = records(file, delimiter=delimiter, quotes=quotes, multi_line=multi_line)
-        parts = [header_of(table, lines) for _ in range(header_lines)]
-        width = max(map(len, parts))
-        padded = [[*part, *[""] * (width - len(part))] for part in parts]
-        header = [".".join(name for part in column if (name := part.strip())) for column in zip(*padded, strict=True)]
-        check_columns(table, header, needed)
-        places = {name: place for place, name in enumerate(header)}
-        if len(places) < width:  # of two columns with one name neither is needed; both keep their places
-            places |= {f"{name} {place}": place for place, name in enumerate(header) if places[name] != place}
-        for first, last, fields in lines:
-            where = f"{shown}:{first}"
-            if isinstance(fields, str):
-                yield Refusal(where, "row", fields)
-            elif not any(fields):
-                continue
-            elif len(fields) < width or (len(fields) > width and not open_ended):
-                yield Refusal(where, "row", f"it has {len(fields)} fields, the header {width}{_over(first, last)}")
-            else:
-                yield Row(where, fields, places)
+    lines = records(text_lines(table, own=own), delimiter=delimiter, quotes=quotes, multi_line=multi_line)
+    parts = [header_of(table, lines) for _ in range(header_lines)]
+    width = max(map(len, parts))
+    padded = [[*part, *[""] * (width - len(part))] for part in parts]
+    header = [".".join(name for part in column if (name := part.strip())) for column in zip(*padded, strict=True)]
+    check_columns(table, header, needed)
+    places = {name: place for place, name in enumerate(header)}
+    if len(places) < width:  # of two columns with one name neither is needed; both keep their places
+        places |= {f"{name} {place}": place for place, name in enumerate(header) if places[name] != place}
+    for first, last, fields in lines:
+        where = f"{shown}:{first}"
+        if isinstance(fields, str):
+            yield Refusal(where, "row", fields)
+        elif not any(fields):
+            continue
+        elif len(fields) < width or (len(fields) > width and not open_ended):
+            yield Refusal(where, "row", f"it has {len(fields)} fields, the header {width}{_over(first, last)}")
+        else:
+            yield Row(where, fields, places)
 
 
 class _Lines(Iterator[str]):
@@ -262,15 +300,6 @@ class Asides(Mapping[str, T]):
         for key, (where, _) in self._found.items():
             if key not in self._asked:
                 yield Refusal(where, "row", reason)
-
-
-def _opened(table: Path) -> TextIO:
-    try:
-        return table.open(encoding="utf-8-sig", errors="replace", newline="")
-    except OSError as error:
-        raise CatalogueError(
-            f"The table {table} cannot be read ({error.strerror}). Check that the data set is whole, and its rights."
-        ) from None
 
 
 def _some(names: Sequence[str]) -> str:

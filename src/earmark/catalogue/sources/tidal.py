@@ -4,14 +4,13 @@ Tidal hands out no documented file of its own; there are exports by several tool
 columns are options; the defaults (id, title, artist, album, isrc, duration, genre) are an assumption. Capitals and
 spaces around a column's name do not matter.
 
-* CSV: with a header; comma, semicolon or tab, whichever the header has most of. Several artists or genres in one field
-  are separated by ``;`` or ``|``.
+* CSV: UTF-8, or UTF-16 with a byte-order mark; a header; comma, semicolon or tab, whichever the header has most of.
+  Several artists or genres in one field are separated by ``;`` or ``|``. A row is one line.
 * JSON: a list of objects, or an object with such a list under ``tracks``, ``items`` or ``data``; a row may be wrapped
   in ``item`` or ``track``. A name may be a text, an object with ``name`` or ``title``, or a list of these.
 * Durations: seconds (``--milliseconds`` where it is those), ``3:25``, ``1:02:03`` or ``PT3M25S``.
 """
 
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ from earmark.catalogue.sources.library import (
     parse_json,
 )
 from earmark.catalogue.sources.source import Refusal
-from earmark.catalogue.sources.tables import header_of, records
+from earmark.catalogue.sources.tables import header_of, own_delimiter, records, text_lines
 from earmark.errors import CatalogueError
 
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{2}(?:\.\d+)?)")
@@ -74,8 +73,8 @@ class TidalLibrary(Library):
             ) from None
         rows = (
             self._objects(content)
-            if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{")
-            else self._lines(content)
+            if content.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")[:1] in (b"[", b"{")  # behind whatever mark
+            else self._lines()
         )
         for where, row in rows:
             yield row if isinstance(row, Refusal) else entry_or_refusal(self._entry(row, where), where)
@@ -94,10 +93,8 @@ class TidalLibrary(Library):
             genres=_several(cell(self.genre)),
         )
 
-    def _lines(self, content: bytes) -> Iterator[tuple[str, dict[str, Any] | Refusal]]:
-        text = content.decode("utf-8-sig", "replace")
-        first = text.partition("\n")[0]
-        rows = records(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
+    def _lines(self) -> Iterator[tuple[str, dict[str, Any] | Refusal]]:
+        rows = records(text_lines(self.path, own=True), delimiter=own_delimiter(self.path))
         header = [_plain(name) for name in header_of(self.path, rows)]
         self._check(header)
         for number, _, line in rows:
