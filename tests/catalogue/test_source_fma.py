@@ -237,6 +237,17 @@ class TestImport:
         assert "Defferrard" in result.summary()
 
 
+def test_a_date_with_a_time_zone_is_kept_in_utc_and_an_impossible_one_refused(tmp_path):
+    said = ["2008-11-26 01:48:12", "2008-11-26T01:48:12Z", "2008-11-26T03:48:12+02:00", "0001-01-01T00:00:00+05:00"]
+    numbers = range(2, 2 + len(said))
+    paths = [f"000/{n:06}.mp3" for n in numbers]
+    rows = [row(n, track_date_created=date) for n, date in zip(numbers, said, strict=True)]
+    fma(tmp_path, *rows, audio=[f"fma_small/{path}" for path in paths])
+    answers, refused = FmaSource(tmp_path).answers(paths)
+    assert answers["date_created"].tolist() == [pd.Timestamp("2008-11-26 01:48:12")] * 3
+    assert [refusal.path for refusal in refused] == ["tracks.csv:10"] and "0001-01-01" in refused[0].reason
+
+
 def test_counts_are_kept_whatever_the_capitals_of_the_suffix(tmp_path):
     fma(tmp_path, row(2), row(3), audio=["fma_small/000/000002.MP3", "fma_small/000/000003.MP3"])
     answers, refused = FmaSource(tmp_path).answers(["000/000002.MP3"])

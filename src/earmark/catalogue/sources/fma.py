@@ -17,7 +17,7 @@ Source: M. Defferrard, K. Benzi, P. Vandergheynst, X. Bresson, "FMA: A Dataset f
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -221,8 +221,10 @@ def _count(row: Row, name: str) -> int | None:
 
 
 def _date(row: Row) -> datetime | None:
+    """In UTC, without a time zone: the published dates have none, and a column holds one kind."""
     text = row.get("track.date_created")
     try:
-        return datetime.fromisoformat(text) if text else None
-    except ValueError:
+        date = datetime.fromisoformat(text) if text else None
+        return date.astimezone(UTC).replace(tzinfo=None) if date and date.tzinfo else date
+    except (ValueError, OverflowError):
         raise ValueError(f"date_created is {text!r}, no date such as 2008-11-26 01:48:12") from None
