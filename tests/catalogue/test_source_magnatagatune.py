@@ -104,6 +104,12 @@ class TestAccounting:
             "clip_info_final.csv:4": "row", "clip_info_final.csv:5": "row", "d/stray.mp3": "refused", stray: "ignored",
         }  # fmt: skip
 
+    def test_a_clip_without_a_path_says_so_and_is_no_repetition(self, tmp_path):
+        dataset(tmp_path, [clip(2, ""), clip(3, ""), clip(4, "0/a.mp3")], [told(2, ""), told(3, "")], ["0/a.mp3"])
+        source = MagnaTagATuneSource(tmp_path)
+        why = ("row", "it has no mp3_path")
+        assert refusals(source) == {"annotations_final.csv:2": why, "annotations_final.csv:3": why}
+
     def test_capitals_of_a_suffix_lose_no_clip(self, tmp_path):
         dataset(tmp_path, [clip(2, "0/a.mp3", "guitar")], [], ["0/a.MP3"])
         source = MagnaTagATuneSource(tmp_path)

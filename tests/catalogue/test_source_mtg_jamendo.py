@@ -184,6 +184,15 @@ class TestAccounting:
             "../data/autotagging_genre.tsv": "ignored", "../data/splits/split-1": "ignored",
         }  # fmt: skip
 
+    def test_a_row_without_a_path_says_so_and_is_no_repetition(self, tmp_path):
+        rows = [row(number, "genre---a").replace(f"{number:02}/{number}.mp3", "") for number in (1, 2)]
+        named = lines(NAMES, *(f"track_{n:07}\ta\tb\tTitle\tArtist\tAlbum\t2020\turl" for n in (1, 2)))
+        lay_out(tmp_path, tables(train=rows) | audio(3) | {"data/raw.meta.tsv": named})
+        said = refusals(MtgJamendoSource(tmp_path))
+        assert {path: reason for path, (kind, reason) in said.items() if kind == "row"} == {
+            f"data/splits/split-0/autotagging-train.tsv:{line}": "it has no PATH" for line in (2, 3)
+        }
+
     def test_import(self, tmp_path):
         files = {f"audio/{n % 100:02}/{n}.low.mp3": tone("mp3", n) for n in (1, 2)}
         rows = tables(train=[row(1, "genre---metal")], test=[row(2, "genre---pop", "genre---folk", artist=15)])

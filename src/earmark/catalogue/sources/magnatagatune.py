@@ -81,6 +81,10 @@ def _holds_clips(folder: Path) -> bool:
 
 
 def _listed(row: Row, clips: Asides[tuple[str | None, str | None, str | None]]) -> Listed | Refusal:
+    title, artist, album = clips.get(row["clip_id"], (None, None, None))
+    path = row["mp3_path"]
+    if not path:
+        return Refusal(row.where, "row", "it has no mp3_path")
     tags = []
     for name in row.places:
         if name not in _NO_TAGS:
@@ -88,8 +92,6 @@ def _listed(row: Row, clips: Asides[tuple[str | None, str | None, str | None]]) 
                 return Refusal(row.where, "row", f"its tag {name!r} is {row[name]!r}, neither 0 nor 1")
             if row[name] == "1":
                 tags.append(name)
-    path = row["mp3_path"]
-    title, artist, album = clips.get(row["clip_id"], (None, None, None))
     return listed(
         row.where,
         path,

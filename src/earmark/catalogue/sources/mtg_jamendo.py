@@ -116,11 +116,14 @@ class MtgJamendoSource(Source):
 def _listed(
     row: Row, split: str | None, named: Asides[tuple[str | None, ...]], licensed: Asides[str]
 ) -> Listed | Refusal:
+    title, artist, album = named.get(row["TRACK_ID"], (None, None, None))
+    licence = licensed.get(row["PATH"])
+    if not row["PATH"]:
+        return Refusal(row.where, "row", "it has no PATH")
     tags = (*([row["TAGS"]] if row["TAGS"] else ()), *row.beyond)
     if strange := [tag for tag in tags if "---" not in tag]:
         return Refusal(row.where, "row", f"its tag {strange[0]!r} is not of the form category---tag")
     genres = [tag.partition("---")[2] for tag in tags if tag.startswith("genre---")]
-    title, artist, album = named.get(row["TRACK_ID"], (None, None, None))
     return listed(
         row.where,
         row["PATH"],
@@ -130,7 +133,7 @@ def _listed(
         title=title,
         artist=artist,
         album=album,
-        licence=licensed.get(row["PATH"]),
+        licence=licence,
         group=f"artist:mtg-jamendo:{row['ARTIST_ID']}" if row["ARTIST_ID"] else None,
     )
 
