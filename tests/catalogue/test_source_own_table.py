@@ -119,6 +119,13 @@ class TestFormats:
         assert refusals(source) == {"x.parquet:3": ("row", "it has no path")}
         assert "columns not read: bpm" in source.describe()
 
+    def test_missing_tags_in_a_list_of_parquet_are_none(self, shelf):
+        frame = pd.DataFrame({"path": ["b.mp3", "jazz/a.mp3"], "tags": [["live", None, "piano"], [None]]})
+        frame.to_parquet(shelf / "x.parquet")
+        pd.DataFrame({"path": ["b.mp3"], "tags": [[1.5, float("nan")]]}).to_parquet(shelf / "y.parquet")
+        tags = [track.tags for name in "xy" for track in candidates(TableSource(shelf / f"{name}.parquet")).values()]
+        assert tags == [("live", "piano"), (), ("1.5",)]
+
     def test_a_file_that_is_no_parquet_says_so(self, shelf):
         with pytest.raises(CatalogueError, match="cannot be read as Parquet"):
             candidates(table(shelf, "path", name="x.parquet"))

@@ -250,6 +250,6 @@ def _parquet(path: Path) -> Any:
 
 
 def _text(value: object) -> str:
-    if value is None or value != value:  # a missing number is not equal to itself
-        return ""
-    return ";".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ";".join(filter(None, map(_text, value)))
+    return "" if value is None or value != value else str(value)  # a missing number is not equal to itself
