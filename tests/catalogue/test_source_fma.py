@@ -94,6 +94,9 @@ class TestGenres:
     def test_none_is_no_tags(self, tmp_path):
         assert self.tags(tmp_path, "all", track_genre_top="", track_genres_all="[]") == (None, ())
 
+    def test_none_by_a_word_is_none(self, tmp_path):
+        assert self.tags(tmp_path, "root", track_genre_top="nan") == (None, ("genre---Hip-Hop",))
+
     @pytest.mark.parametrize(
         ("text", "needle"),
         [

@@ -56,6 +56,14 @@ class TestColumns:
         source = table(shelf, "file_name,Style,genre", "b.mp3,Soul,wrong", columns="path=file_name, genre=Style")
         assert only(source).genre == "Soul"
 
+    @pytest.mark.parametrize("nothing", ["", "nan", "NaN", "null", "NULL", "None", "N/A", "NA", "<NA>"])
+    def test_what_programs_write_for_no_genre_is_none(self, shelf, nothing):
+        assert only(table(shelf, "path,genre,title", f"b.mp3,{nothing},None")) == Candidate(
+            shelf / "b.mp3", "b.mp3", title="None"
+        )
+        pd.DataFrame({"path": ["b.mp3"], "genre": [nothing]}).to_parquet(shelf / "x.parquet")
+        assert only(TableSource(shelf / "x.parquet")).genre is None
+
     def test_that_are_not_read_are_named(self, shelf):
         source = table(shelf, "path,bpm,Genre,mood", "b.mp3,120,Soul,sad")
         assert only(source).genre == "Soul"

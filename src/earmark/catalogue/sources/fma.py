@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from earmark.catalogue.sources.matching import Listed, folded, listed, matched
 from earmark.catalogue.sources.source import Candidate, Refusal, Source, check_folder, listing, not_laid_out
-from earmark.catalogue.sources.tables import Row, official_split, read_rows, whole
+from earmark.catalogue.sources.tables import Row, genre_or_none, official_split, read_rows, whole
 from earmark.catalogue.sources.walking import beside, walk
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class FmaSource(Source):
         return listed(
             row.where,
             _file(row),
-            genre=row.get("track.genre_top"),
+            genre=genre_or_none(row.get("track.genre_top")),
             tags=tuple(tags),
             split=official_split(row.get("set.split")),
             artist=row.get("artist.name"),

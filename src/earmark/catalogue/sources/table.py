@@ -23,7 +23,15 @@ from typing import Any, ClassVar
 
 from earmark.catalogue.reading import is_address
 from earmark.catalogue.sources.source import Candidate, Facts, Refusal, Source
-from earmark.catalogue.sources.tables import Row, check_columns, official_split, own_delimiter, read_header, read_rows
+from earmark.catalogue.sources.tables import (
+    Row,
+    check_columns,
+    genre_or_none,
+    official_split,
+    own_delimiter,
+    read_header,
+    read_rows,
+)
 from earmark.errors import CatalogueError
 
 OPTIONAL = ("genre", "tags", "artist", "title", "album", "isrc", "licence", "split", "group")
@@ -165,7 +173,7 @@ class TableSource(Source):
         return Candidate(
             file,
             path,
-            genre=known.get("genre"),
+            genre=genre_or_none(known.get("genre")),
             split=official_split(known.get("split")),
             artist=known.get("artist"),
             title=known.get("title"),

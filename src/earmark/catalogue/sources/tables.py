@@ -23,6 +23,8 @@ _SPLITS = {
     "test": "test",
 }  # fmt: skip
 
+_NO_GENRE = frozenset({"nan", "null", "none", "n/a", "na", "<na>"})
+
 T = TypeVar("T")
 
 
@@ -254,6 +256,11 @@ def official_split(text: str | None) -> str | None:
     if text.lower() not in _SPLITS:
         raise ValueError(f"its split is {text!r}, none of {', '.join(_SPLITS)}")
     return _SPLITS[text.lower()]
+
+
+def genre_or_none(text: str | None) -> str | None:
+    """A genre's name; None for what programs write where there is none, which is no class to learn."""
+    return None if text is None or text.casefold() in _NO_GENRE else text
 
 
 class Asides(Mapping[str, T]):
