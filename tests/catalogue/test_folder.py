@@ -8,11 +8,14 @@ import mutagen
 import pytest
 from mutagen.id3 import ID3, TPE1, TSRC
 
+from earmark.catalogue.imports.importing import import_collection
 from earmark.catalogue.sources.folder import FolderSource
 from earmark.catalogue.sources.source import Candidate, Refusal
 from earmark.catalogue.tags import Tags, artist_group, read_tags
 from earmark.errors import CatalogueError
+from earmark.params import load_params
 from made_audio import encode_tone
+from scratch import CHECKOUT
 
 
 def entries(folder: Path) -> dict[str, Candidate | Refusal]:
@@ -73,6 +76,12 @@ class TestErrors:
     def test_a_missing_folder_says_so(self, tmp_path):
         with pytest.raises(CatalogueError, match=r"no folder .*gone"):
             list(FolderSource(tmp_path / "gone").candidates())
+
+    @pytest.mark.parametrize("name", ["x" * 300, "x" * 5_000])
+    def test_a_name_that_none_can_have_is_a_missing_folder(self, name, tmp_path):
+        for folder in (Path(name), tmp_path / name):
+            with pytest.raises(CatalogueError, match="no folder"):
+                import_collection(FolderSource(folder), tmp_path, load_params(CHECKOUT / "params.yaml"))
 
     def test_a_file_is_no_folder(self, write):
         with pytest.raises(CatalogueError, match="is a file"):

@@ -138,9 +138,14 @@ class TestFormats:
         with pytest.raises(CatalogueError, match="cannot be read as Parquet"):
             candidates(table(shelf, "path", name="x.parquet"))
 
-    def test_a_missing_table_says_so(self, shelf):
-        with pytest.raises(CatalogueError, match=r"no file .*gone\.csv"):
-            candidates(TableSource(shelf / "gone.csv"))
+    @pytest.mark.parametrize("name", ["gone.csv", "x" * 300 + ".csv"])
+    def test_a_missing_table_says_so(self, shelf, name):
+        with pytest.raises(CatalogueError, match=rf"{name} is not there.*CSV, TSV or Parquet"):
+            candidates(TableSource(shelf / name))
+
+    def test_a_folder_is_no_table_and_its_importer_is_named(self, shelf):
+        with pytest.raises(CatalogueError, match=r"shelf is no file\..*earmark import folder PATH"):
+            candidates(TableSource(shelf))
 
     def test_the_collection_is_called_like_the_table(self):
         assert TableSource(Path("/x/My Export (2024).csv")).collection == "my-export-2024"

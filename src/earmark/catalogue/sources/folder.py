@@ -5,13 +5,12 @@ the same, because the catalogue has room for tracks without a label; `dvc repro`
 learn from.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from earmark.catalogue.sources.source import Candidate, Refusal, Source, check_folder
+from earmark.catalogue.sources.source import Candidate, Refusal, Source, check_folder, collection_of
 from earmark.catalogue.sources.walking import top_folder, walk, walk_address
 
 
@@ -31,7 +30,7 @@ class FolderSource(Source):
         """The folder's name, as far as it can name a collection."""
         path = self.path
         last = path.rstrip("/").rpartition("/")[2] if isinstance(path, str) else path.absolute().name
-        return re.sub(r"[^\w.-]+", "-", last).strip("-._").lower() or self.name
+        return collection_of(last) or self.name
 
     def describe(self) -> str:
         """What this is, in one line."""

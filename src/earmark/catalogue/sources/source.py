@@ -9,6 +9,7 @@ type, their default, and ``metadata={"help": …}``.
 """
 
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from earmark.errors import CatalogueError
 
 if TYPE_CHECKING:  # an import's processes start without pandas
     import pandas as pd
+
+_LONGEST_NAME = 200  # bytes
 
 Kind = Literal["refused", "ignored", "row", "answer"]
 
@@ -161,15 +164,24 @@ class Source:
         return None
 
 
+def collection_of(name: str) -> str:
+    """The name of a folder or a table, as far as it can name a collection; empty where nothing of it can.
+
+    A collection's files have their ends behind it, and no file's name is longer than 255 bytes.
+    """
+    fit = re.sub(r"[^\w.-]+", "-", name).encode("utf-8", "ignore")[:_LONGEST_NAME].decode("utf-8", "ignore")
+    return fit.strip("-._").lower()
+
+
 def check_folder(path: Path) -> None:
     """Raise where ``path`` is no folder.
 
     Raises:
         CatalogueError: Nothing is there, or a file.
     """
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112  false for what can be no name at all, where pathlib fails
         return
-    if path.exists():
+    if os.path.exists(path):  # noqa: PTH110
         raise CatalogueError(
             f"{path} is a file; an import needs the folder that holds the recordings. Give its folder."
         )

@@ -13,7 +13,6 @@ Rows are read one by one, so the table may have millions.
 """
 
 import os
-import re
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from earmark.catalogue.reading import is_address
-from earmark.catalogue.sources.source import Candidate, Facts, Refusal, Source
+from earmark.catalogue.sources.source import Candidate, Facts, Refusal, Source, collection_of
 from earmark.catalogue.sources.tables import (
     Row,
     check_columns,
@@ -61,7 +60,7 @@ class TableSource(Source):
     @property
     def collection(self) -> str:
         """The table's name, as far as it can name a collection."""
-        return re.sub(r"[^\w.-]+", "-", self.path.stem).strip("-._").lower() or self.name
+        return collection_of(self.path.stem) or self.name
 
     @property
     def origin(self) -> str:
@@ -99,10 +98,10 @@ class TableSource(Source):
 
     def _columns(self) -> tuple[list[str], dict[str, str]]:
         """The table's columns, and ours → theirs for those that are read."""
-        if not self.path.is_file():
+        if not os.path.isfile(self.path):  # noqa: PTH113  false for what can be no name at all, where pathlib fails
+            found = "is no file" if os.path.exists(self.path) else f"is not there (seen from {Path.cwd()})"  # noqa: PTH110
             raise CatalogueError(
-                f"There is no file {self.path} (seen from {Path.cwd()}). {self.expects} "
-                "For a folder of audio: earmark import folder PATH."
+                f"{self.path} {found}. {self.expects} For a folder of audio: earmark import folder PATH."
             )
         header = self._header()
         named = self._named()
