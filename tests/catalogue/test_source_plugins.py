@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from earmark.catalogue.sources.registry import load_source, source_names
+from earmark.catalogue.sources.registry import entries_of, load_source, source_names
 from earmark.catalogue.track import read_tracks
 from earmark.cli import main
 from earmark.errors import CatalogueError
@@ -147,6 +147,23 @@ class TestErrors:
         listed = run("import", "--help")
         assert listed.exit_code == 0 and "cannot be used" in listed.output and "\n  gtzan " in listed.output
         assert "bad-package" in run("import", "broken", "--help").output
+
+    @pytest.mark.parametrize(
+        ("fault", "needle"),
+        [
+            ("open('/gone/labels.json')", r"FileNotFoundError: .*/gone/labels\.json"),
+            ("len(5)", "TypeError: object of type 'int'"),
+            ("None", "TypeError: 'NoneType' object is not iterable"),
+        ],
+    )
+    def test_of_a_source_at_work_name_its_package(self, tmp_path, installed, fault, needle):
+        installed("bad-package", {"sound": "faulty:Sound"}, faulty=SOUND.replace("iter(())", fault))
+        with pytest.raises(CatalogueError, match=f"'sound' of the package bad-package failed .*{needle}"):
+            list(entries_of(load_source("sound")(tmp_path, token="x")))
+
+    def test_that_a_source_raises_itself_stay_as_they_are(self, tmp_path):
+        with pytest.raises(CatalogueError, match="no folder"):
+            list(entries_of(load_source("folder")(tmp_path / "gone")))
 
     def test_a_name_of_earmarks_own_is_taken(self, installed):
         installed("greedy", {"gtzan": "greedy:Sound"}, greedy=SOUND)

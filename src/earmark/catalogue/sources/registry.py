@@ -6,11 +6,12 @@ A package adds one in its pyproject.toml, and touches nothing here::
     ours = "our_package.ours:OurSource"
 """
 
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
-from earmark.catalogue.sources.source import Source
-from earmark.errors import CatalogueError
+from earmark.catalogue.sources.source import Candidate, Refusal, Source
+from earmark.errors import CatalogueError, EarmarkError
 
 GROUP = "earmark.sources"
 
@@ -72,6 +73,27 @@ def load_source(name: str) -> type[Source]:
             "source declares them as class attributes, see docs/sources.md."
         )
     return plugin
+
+
+def entries_of(source: Source) -> Iterator[Candidate | Refusal]:
+    """What `Source.candidates` gives; where a package's source fails in a way of its own, the package is named.
+
+    Raises:
+        EarmarkError: As the source says; or it is a package's, and has failed.
+    """
+    try:
+        yield from source.candidates()
+    except EarmarkError:
+        raise
+    except Exception as error:
+        package = next((_package(point) for point in entry_points(group=GROUP) if point.name == source.name), None)
+        if package is None:  # earmark's own fault: the trace says more
+            raise
+        raise CatalogueError(
+            f"The source {source.name!r} of the package {package} failed on {source.path} ({type(error).__name__}: "
+            f"{error}). It should refuse what it cannot read, or raise a CatalogueError; mend that package. Nothing "
+            "was imported."
+        ) from error
 
 
 def _package(point: EntryPoint) -> str:
