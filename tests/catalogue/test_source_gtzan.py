@@ -1,5 +1,7 @@
 """GTZAN: its layouts, the published fault-filtered split, and that it names no artists."""
 
+from pathlib import Path
+
 import pytest
 
 from earmark.catalogue.sources.gtzan import GtzanSource
@@ -108,6 +110,15 @@ class TestSplit:
         lay_out(tmp_path / "genres", {f"{track}.wav": b"" for track in TRACKS})
         source = GtzanSource(tmp_path, split_lists=lists(tmp_path, [f"{track}.wav" for track in TRACKS]))
         assert len(candidates(source)) == 4 and refusals(source) == {}
+
+    @pytest.mark.parametrize("below", ["", "genres/"])
+    def test_lists_are_tables_however_their_folder_is_said(self, tmp_path, below, monkeypatch):
+        lay_out(tmp_path / "gt", {f"{below}{track}.wav": b"" for track in TRACKS})
+        there = lists(tmp_path / "gt", [f"{track}.wav" for track in TRACKS])
+        monkeypatch.chdir(tmp_path)
+        for path, split_lists in [("gt", there), (there, "gt"), ("gt", "../" + tmp_path.name + "/gt")]:
+            source = GtzanSource(Path(path), split_lists=Path(split_lists))
+            assert len(candidates(source)) == 4 and refusals(source) == {}
 
     def test_every_file_and_every_line_counts_once(self, tmp_path):
         """As published: 1,000 files, 443 + 197 + 290 lines; here one file is missing."""

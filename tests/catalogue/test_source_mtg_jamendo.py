@@ -1,5 +1,7 @@
 """MTG-Jamendo: rows that grow to the right by a tag a field, five official splits, names and licences beside them."""
 
+from pathlib import Path
+
 import pytest
 
 from earmark.catalogue.sources.mtg_jamendo import MtgJamendoSource
@@ -112,6 +114,13 @@ class TestAudio:
         assert kinds(source) == {
             "15/215.mp3": "ignored", "../README.md": "ignored", "../data/autotagging.tsv": "ignored",
         }  # fmt: skip
+
+    def test_may_be_said_from_where_one_is(self, tmp_path, monkeypatch):
+        lay_out(tmp_path / "jam", tables(train=[row(214, "genre---a")], split=0) | audio(214, folder="aud2"))
+        monkeypatch.chdir(tmp_path)
+        source = MtgJamendoSource(tmp_path / "jam", audio=Path("jam/aud2"))
+        assert list(candidates(source)) == ["14/214.mp3"]
+        assert kinds(source) == {"../data/autotagging.tsv": "ignored"}
 
     def test_of_both_qualities_one_is_taken(self, tmp_path):
         lay_out(tmp_path, tables(train=[row(1, "genre---a")]) | audio(1) | audio(1, suffix=".low.mp3"))

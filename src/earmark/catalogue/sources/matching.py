@@ -4,6 +4,7 @@ A row without a file of exactly its name gets the one whose name differs in capi
 (``000009.MP3``; macOS takes letters and accents apart), where no other row could mean it.
 """
 
+import os
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -66,6 +67,7 @@ def matched(
         its_key = key(path)
         return its_key if its_key in wanted else alike.get(folded(its_key)) or its_key
 
+    read = {os.path.abspath(table) for table in tables}  # noqa: PTH100  one may be given from elsewhere, with ".."
     entries = list(walk(audio))
     paths = [entry[1] for entry in entries if not isinstance(entry, Refusal)]
     chosen: dict[str, str] = {}
@@ -83,7 +85,7 @@ def matched(
             else:
                 yield Refusal(path, "ignored", f"the same track as {chosen[its_key]!r}")
         elif not claims_audio(path):
-            if file not in tables:
+            if os.path.abspath(file) not in read:  # noqa: PTH100
                 yield Refusal(path, "ignored", "no recording by its name, and in no table")
         else:
             yield unlisted(path)

@@ -77,6 +77,7 @@ def beside(root: Path, audio: Path, tables: Collection[Path] = ()) -> Iterator[R
 
     A folder of which nothing is read is listed as one entry. Paths are relative to ``audio``, as all of a collection's.
     """
+    root, audio, *tables = (Path(os.path.abspath(path)) for path in (root, audio, *tables))  # noqa: PTH100  without ".."
     if audio == root:  # `walk` has seen all of it
         return
     inside = audio.is_relative_to(root)
