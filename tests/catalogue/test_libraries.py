@@ -194,6 +194,12 @@ class TestSpotify:
         assert "no such track any more" in refused(library)["saved track 0"]
         assert list(library.complete(entries))[2].genres == ()
 
+    def test_a_row_of_another_layout_is_not_taken_for_a_song_that_is_gone(self, library, web):
+        rows = [{"item": spotify_track(0)}, spotify_track(1), "track2", {"track": None}]
+        web.before = [Answer({"items": rows, "next": None, "total": 4})]
+        reasons = list(refused(library).values())
+        assert all("no object with a track" in reason for reason in reasons[:3]) and "track is null" in reasons[3]
+
     def test_too_many_requests_are_waited_for(self, library, web, capsys):
         web.before = [
             Answer({"error": {"status": 429, "message": "API rate limit exceeded"}}, 429, {"Retry-After": "1"})

@@ -8,8 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from earmark.catalogue.sources.folder import FolderSource
 from earmark.catalogue.sources.source import Refusal
-from earmark.workspace import REFUSED
+from earmark.catalogue.track import iter_rows
+from earmark.workspace import REFUSED, TRACKS
 
 _SHOWN = 3
 
@@ -55,10 +57,10 @@ class ImportResult:
             lines += _refusals(said, [refusal for refusal in self.refused if refusal.kind == kind])
         if self.refused:
             lines.append(f"Every one of them with its reason: {self.folder / REFUSED}")
-        if pc.count_distinct(self.taken["genre"]).as_py() < 2:
+        if len({row["genre"] for row in iter_rows(self.folder / TRACKS, ["genre"])} - {None}) < 2:
+            by_folder = pc.unique(self.taken["source"]).to_pylist() == [FolderSource.name]
             lines.append(
-                "Warning: a model tells genres apart, so it needs two at least. The genre is the first folder below "
-                "the path you gave; perhaps you meant a folder further in or out."
+                "Warning: a model tells genres apart, so it needs two at least." + (_BY_FOLDER if by_folder else "")
             )
         if self.licence:
             lines.append(f"Licence: {self.licence}")
@@ -68,6 +70,7 @@ class ImportResult:
         return "\n".join(lines)
 
 
+_BY_FOLDER = " The genre is the first folder below the path you gave; perhaps you meant a folder further in or out."
 _KINDS = {
     "refused": "refused",
     "ignored": "ignored",

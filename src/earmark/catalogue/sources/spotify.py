@@ -149,7 +149,9 @@ _HOW_TO_GET_ONE = (
 
 
 def _entry(row: Any, where: str) -> Entry | Refusal:
-    track = row.get("track") if isinstance(row, dict) else None
+    if not isinstance(row, dict) or "track" not in row:
+        return Refusal(where, "row", "no object with a track, as Spotify's documentation has it")
+    track = row["track"]
     if not isinstance(track, dict):
         return Refusal(where, "row", "Spotify has no such track any more (its track is null)")
     external = track.get("external_ids")

@@ -35,6 +35,7 @@ from earmark.errors import CatalogueError
 
 OPTIONAL = ("genre", "tags", "artist", "title", "album", "isrc", "licence", "split", "group")
 MEASURED = ("content_hash", "duration_s", "sample_rate_hz", "channels", "codec")
+_CALLED_OTHERWISE = "Where one is called otherwise, say so, as in --columns path=file."
 _REPEATED = ("genre", "artist", "album", "licence", "codec")
 _BATCH_ROWS = 10_000
 
@@ -113,7 +114,7 @@ class TableSource(Source):
                 theirs = ours  # reported as missing
             if theirs is not None:
                 columns[ours] = theirs
-        check_columns(self.path, header, list(columns.values()))
+        check_columns(self.path, header, list(columns.values()), _CALLED_OTHERWISE)
         return header, columns
 
     def _named(self) -> dict[str, str]:

@@ -23,6 +23,7 @@ _SPLITS = {
     "test": "test",
 }  # fmt: skip
 
+_AS_PUBLISHED = "Either it is another table, or its delimiter or header was changed: give the table as it is published."
 _NO_GENRE = frozenset({"nan", "null", "none", "n/a", "na", "<na>"})
 
 T = TypeVar("T")
@@ -215,17 +216,14 @@ def header_of(table: Path, lines: Iterator[tuple[int, int, list[str] | str]]) ->
     return names
 
 
-def check_columns(table: Path, header: Sequence[str], needed: Sequence[str]) -> None:
-    """Raise where a needed column is missing or there twice.
+def check_columns(table: Path, header: Sequence[str], needed: Sequence[str], remedy: str = _AS_PUBLISHED) -> None:
+    """Raise where a needed column is missing or there twice; ``remedy`` is what helps where one is missing.
 
     Raises:
         CatalogueError: With the names.
     """
     if missing := [name for name in needed if name not in header]:
-        raise CatalogueError(
-            f"{table} lacks the columns {', '.join(missing)}; it has {_some(header)}. Either it is another "
-            "table, or its delimiter or header was changed: give the table as it is published."
-        )
+        raise CatalogueError(f"{table} lacks the columns {', '.join(missing)}; it has {_some(header)}. {remedy}")
     if twice := [name for name in needed if header.count(name) > 1]:
         raise CatalogueError(f"{table} has more than one column {', '.join(twice)}. Rename all but one of each.")
 
