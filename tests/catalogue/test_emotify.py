@@ -111,6 +111,19 @@ class TestAnswers:
             assert needle in reasons[f"data.csv:{number}"]
         assert len(pd.read_parquet(result.folder / "answers/emotify.parquet")) == 5
 
+    def test_whose_genre_contradicts_the_hundred_of_their_track_id_are_refused(self, dataset, tmp_path):
+        bad = [line(1, "rock"), line(101, "classical"), line(401, "classical"), line(999, "rock"), line(0, "pop")]
+        with (dataset / "data.csv").open("a", encoding="utf-8") as file:
+            file.write("\n".join(bad) + "\n")
+        result = imported(dataset, tmp_path)
+        reasons = [refusal.reason for refusal in sorted(result.refused, key=lambda each: len(each.path))]
+        assert [reason for reason in reasons if "track id" in reason] == [
+            "its genre is 'rock', and track id 1 is one of classical",
+            "its genre is 'classical', and track id 101 is one of rock",
+            *(f"track id is {number}, not within 1 and 400" for number in (401, 999, 0)),
+        ]
+        assert len(pd.read_parquet(result.folder / "answers/emotify.parquet")) == 5
+
     def test_to_a_track_that_was_refused_are_refused(self, dataset, tmp_path):
         broken = dataset / "emotifymusic/rock/2.mp3"
         broken.write_bytes(broken.read_bytes()[:9_000])

@@ -25,6 +25,7 @@ EMOTIONS = (
     "amazement", "solemnity", "tenderness", "nostalgia", "calmness", "power", "joyful_activation", "tension", "sadness",
 )  # fmt: skip
 TABLE, AUDIO = "data.csv", "emotifymusic"
+GENRES = ("classical", "rock", "electronic", "pop")  # in the order of their ids
 EXCERPTS_PER_GENRE = 100
 
 # Column of data.csv → smallest and largest value that an answer may have; gender is coded by its authors.
@@ -112,8 +113,11 @@ def _answer(row: Row, tracks: dict[str, str]) -> dict[str, object]:
     Raises:
         ValueError: Why the line cannot be used.
     """
-    number = whole(row["track id"], "track id", 1, 10**6)
-    excerpt = f"{row['genre']}/{(number - 1) % EXCERPTS_PER_GENRE + 1}"
+    number = whole(row["track id"], "track id", 1, len(GENRES) * EXCERPTS_PER_GENRE)
+    genre = GENRES[(number - 1) // EXCERPTS_PER_GENRE]
+    if row["genre"] != genre:
+        raise ValueError(f"its genre is {row['genre']!r}, and track id {number} is one of {genre}")
+    excerpt = f"{genre}/{(number - 1) % EXCERPTS_PER_GENRE + 1}"
     if excerpt not in tracks:
         raise ValueError(f"its track {excerpt} (track id {number}) was not taken")
     answer: dict[str, object] = {"track_id": tracks[excerpt]}
