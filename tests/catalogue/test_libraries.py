@@ -194,6 +194,14 @@ class TestSpotify:
         assert "no such track any more" in refused(library)["saved track 0"]
         assert list(library.complete(entries))[2].genres == ()
 
+    def test_pages_that_end_before_the_number_that_is_counted_are_told_of(self, library, spotify, web):
+        assert refused(library) == {}
+        page = spotify.page(web.requests[0])
+        web.before = [Answer({**page, "next": None})]
+        assert len(taken(library)) == 50
+        web.before = [Answer({**page, "next": None})]
+        assert "counts 120, and its pages end after 50" in refused(library)["saved tracks"]
+
     def test_a_row_of_another_layout_is_not_taken_for_a_song_that_is_gone(self, library, web):
         rows = [{"item": spotify_track(0)}, spotify_track(1), "track2", {"track": None}]
         web.before = [Answer({"items": rows, "next": None, "total": 4})]
@@ -269,6 +277,11 @@ class TestAppleMusic:
         entries = taken(library)
         assert entries[2] == Entry("i.2", "Song 2", ("Artist 2",), "Album 2", "USABC2600002", 202.0, ("Jazz", "Bebop"))
         assert (entries[103].isrc, entries[103].genres) == (None, ("Latin",))
+
+    def test_pages_that_end_before_the_number_that_is_counted_are_told_of(self, library, web):
+        assert refused(library) == {}
+        web.before = [Answer({"data": [apple_song(0)], "meta": {"total": 230}})]
+        assert "counts 230, and its pages end after 1" in refused(library)["library songs"]
 
     @pytest.mark.parametrize("root", ["Music", "Musik", "Musique", "Música", "音楽", "МУЗЫКА"])
     def test_drops_the_root_of_the_genres_in_the_storefronts_language(self, root, library, apple):

@@ -33,6 +33,7 @@ from earmark.catalogue.sources.library import (
     as_text,
     as_texts,
     entry_or_refusal,
+    left_out,
     parse_json,
     read_export,
 )
@@ -96,12 +97,14 @@ class AppleMusicLibrary(Library):
             },
             patience=self.patience,
         ) as service:
-            number = 0
+            number, meta = 0, None
             params: dict[str, str | int] = {"limit": _PAGE, "offset": 0, "include": "catalog"}
             for page in service.pages("/v1/me/library/songs", params, rows="data"):
-                for row in page:
+                meta = page.get("meta")
+                for row in page["data"]:
                     yield _song(row, f"library song {number}")
                     number += 1
+            yield from left_out(meta.get("total") if isinstance(meta, dict) else None, number, "library songs")
 
 
 @dataclass(frozen=True)

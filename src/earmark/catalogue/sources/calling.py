@@ -1,7 +1,8 @@
 """One careful way to ask a web service: paging, waiting, trying again, and never giving a token away.
 
 * 429 is waited for as long as Retry-After says (seconds or a date), up to a limit.
-* 5xx, time-outs, broken connections and answers that are no JSON are tried again, each time after twice the wait.
+* 5xx, time-outs, broken connections and answers that cannot be unpacked or are no JSON are tried again, each time after
+  twice the wait.
 * 401 and every other 4xx end at once, with what helps.
 * A token goes to the service's own address alone: redirects and links to another place are not followed, an address
   without encryption is refused unless it is this machine's, and what an error says is cleared of tokens first.
@@ -126,8 +127,8 @@ class Service:
         """
         return self._ask(self._address + path, {}, missing)
 
-    def pages(self, path: str, params: Mapping[str, str | int], *, rows: str) -> Iterator[list[Any]]:
-        """The lists ``rows`` of all pages that begin at ``path`` and link on by ``next``.
+    def pages(self, path: str, params: Mapping[str, str | int], *, rows: str) -> Iterator[dict[str, Any]]:
+        """All pages that begin at ``path`` and link on by ``next``, each with a list ``rows``.
 
         Parameters that a link leaves out are put back, because Apple's links leave out all but the offset.
 
@@ -144,7 +145,7 @@ class Service:
                     f"{self._name} answered {self._shown(url)} without a list {rows!r}, or with a link that is none; "
                     f"it has {', '.join(sorted(map(str, page))) or 'nothing'}. Is {self._address} the right address?"
                 )
-            yield found
+            yield page
             empty = 0 if found else empty + 1
             if not following:
                 return
@@ -200,6 +201,8 @@ class Service:
             raise _Passing(f"no answer within {self._patience.timeout_s:g} s") from None
         except httpx.TransportError as error:
             raise _Passing(self._clean(f"no connection ({error or type(error).__name__})")) from None
+        except httpx.DecodingError as error:
+            raise _Passing(f"the answer cannot be unpacked ({self._clean(str(error))})") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise CatalogueError(self._clean(f"{self._name} cannot be asked for {url}: {error}")) from None
         if answer.status_code == 429:

@@ -94,6 +94,16 @@ def entry_or_refusal(entry: Entry, where: str) -> Entry | Refusal:
     return Refusal(where, "row", f"nothing to match it by: it has no {missing}")
 
 
+def left_out(said: object, number: int, where: str) -> Iterator[Refusal]:
+    """A word on rows that a service counts and does not hand out: it ``said`` how many, and gave ``number``."""
+    if isinstance(said, int) and number < said:
+        yield Refusal(
+            where,
+            "row",
+            f"the service counts {said}, and its pages end after {number}: the rest is missing, label again",
+        )
+
+
 def as_text(value: object) -> str | None:
     """A name from a text or a number (an album called 1989), in one line and valid Unicode; None where nothing is."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):

@@ -25,6 +25,7 @@ from earmark.catalogue.sources.library import (
     as_text,
     as_texts,
     entry_or_refusal,
+    left_out,
     parse_json,
     read_export,
 )
@@ -105,11 +106,13 @@ class SpotifyLibrary(Library):
             CatalogueError: There is no token, or the service refuses it or does not answer as it should.
         """
         with self._service() as service:
-            number = 0
+            number, total = 0, None
             for page in service.pages("/me/tracks", {"limit": _PAGE, "offset": 0}, rows="items"):
-                for row in page:
+                total = page.get("total")
+                for row in page["items"]:
                     yield _entry(row, f"saved track {number}")
                     number += 1
+            yield from left_out(total, number, "saved tracks")
 
     def complete(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """With the genres of their main artists, each artist asked for once.
