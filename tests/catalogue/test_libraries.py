@@ -408,6 +408,38 @@ class TestAppleMusicExport:
         assert len(taken(AppleMusicExport(write("export/x", b"").parent))) == 1
 
 
+class TestArchivesWithinArchives:
+    NAME = "Apple Music Library Tracks.json"
+    CONTENT = json.dumps(TestAppleMusicExport.ROWS).encode()
+
+    def test_are_opened_where_the_whole_export_is_packed_in_parts(self, write):
+        media = zipped(**{f"x/{self.NAME}.zip": zipped(**{self.NAME: self.CONTENT})})
+        parts = zipped(**{"Part/Apple_Media_Services.zip": media, "Part/Other.ZIP": zipped(**{"a.csv": b""})})
+        path = write("Apple Media Services information Part 1 of 2.zip", parts)
+        assert len(taken(AppleMusicExport(path))) == 1
+        with pytest.raises(CatalogueError, match=r"no file YourLibrary\.json"):
+            taken(SpotifyExport(path))
+
+    def test_that_hold_it_twice_are_named(self, write):
+        inner = zipped(**{self.NAME: self.CONTENT})
+        with pytest.raises(CatalogueError, match=r"2 files .*\(a\.zip, b\.zip\)"):
+            taken(AppleMusicExport(write("x.zip", zipped(**{"a.zip": inner, "b.zip": inner}))))
+
+    def test_are_opened_one_within_another_no_deeper_than_that(self, write):
+        deep = zipped(**{"c.zip": zipped(**{"b.zip": zipped(**{self.NAME: self.CONTENT})})})
+        with pytest.raises(CatalogueError, match="no file Apple"):
+            taken(AppleMusicExport(write("x.zip", deep)))
+
+    @pytest.mark.parametrize("place", ["yourlibrary.json", "YOURLIBRARY.JSON.ZIP"])
+    def test_capitals_in_the_files_name_do_not_matter(self, place, write):
+        content = json.dumps(SPOTIFY_EXPORT).encode()
+        if place.endswith("ZIP"):
+            content = zipped(**{"yourLibrary.json": content})
+        archive = write("x.zip", zipped(**{place: content}))
+        folder = write(f"export/{place}", content).parent
+        assert len(taken(SpotifyExport(archive))) == len(taken(SpotifyExport(folder))) == 3
+
+
 TIDAL_CSV = '''\ufeffID;Title;Artist;Album;ISRC;Duration;Genre
 1;So What;Miles Davis;Kind of Blue;USSM15900113;9:05;Jazz|Cool Jazz
 2;"Semi; colon";One;"Al ""bum""";;200;

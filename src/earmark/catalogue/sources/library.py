@@ -133,7 +133,8 @@ def as_seconds(value: object, *, per_second: float = 1.0) -> float | None:
 def read_export(path: Path, name: str) -> tuple[bytes, str]:
     """The file ``name`` of an export: ``path`` is that file, a folder or a zip archive that holds it.
 
-    Apple packs single files again (``….json.zip``): an archive within an archive is opened too.
+    Apple packs single files again (``….json.zip``), and large exports in parts (``… Part 1 of 2.zip``): an archive
+    within an archive is opened too. Capitals in names do not matter.
 
     Returns:
         Its bytes, and where they were found, for messages.
@@ -143,7 +144,7 @@ def read_export(path: Path, name: str) -> tuple[bytes, str]:
     """
     try:
         if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.name in (name, f"{name}.zip") and file.is_file())
+            found = sorted(file for file in path.rglob("*") if _is_called(file.name, name) and file.is_file())
             file = _only(found, path, name)
             return _unpacked(file.read_bytes(), name, str(file))
         return _unpacked(path.read_bytes(), name, str(path))
@@ -168,22 +169,36 @@ def parse_json(content: bytes, where: str) -> Any:
         ) from None
 
 
-def _unpacked(content: bytes, name: str, where: str) -> tuple[bytes, str]:
+def _is_called(path: str, name: str) -> bool:
+    return Path(path).name.casefold() in (name.casefold(), f"{name}.zip".casefold())
+
+
+def _unpacked(content: bytes, name: str, where: str, *, deeper: bool = True) -> tuple[bytes, str]:
     if not content.startswith(b"PK\x03\x04"):
         return content, where
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            wanted = (name, f"{name}.zip")
-            members = [each for each in archive.infolist() if Path(each.filename).name in wanted]
-            members = [each for each in members if not each.filename.startswith("__MACOSX/")]
+            every = [each for each in archive.infolist() if not each.filename.startswith("__MACOSX/")]
+            members = [each for each in every if _is_called(each.filename, name)]
+            if not members and deeper:
+                packed = [each for each in every if each.filename.casefold().endswith(".zip")]
+                members = [each for each in packed if _holds(_member(archive, each, where), name)]
+                deeper = False
             member = _only(members, Path(where), name)
-            if member.file_size > _LARGEST_MEMBER:
-                raise CatalogueError(
-                    f"{where}: {member.filename} unpacks to {member.file_size} bytes; no library does."
-                )
-            return _unpacked(archive.read(member), name, f"{where}:{member.filename}")
+            return _unpacked(_member(archive, member, where), name, f"{where}:{member.filename}", deeper=deeper)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         raise CatalogueError(f"{where} is a damaged or locked zip archive ({error}). Download it again.") from None
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> bytes:
+    if member.file_size > _LARGEST_MEMBER:
+        raise CatalogueError(f"{where}: {member.filename} unpacks to {member.file_size} bytes; no library does.")
+    return archive.read(member)
+
+
+def _holds(content: bytes, name: str) -> bool:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return any(_is_called(path, name) for path in archive.namelist() if not path.startswith("__MACOSX/"))
 
 
 def _only(found: list[Any], path: Path, name: str) -> Any:
