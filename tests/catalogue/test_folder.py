@@ -30,6 +30,12 @@ class TestGenres:
         genres = {path: entry.genre for path, entry in entries(tmp_path).items()}
         assert genres == {"jazz/a.mp3": "jazz", "rock/album/disc 2/b.mp3": "rock", "c.mp3": None}
 
+    def test_are_one_however_the_disk_writes_their_accents(self, write, tmp_path):
+        for genre in ("caf\u00e9", "cafe\u0301"):
+            write(f"{genre}/{len(genre)}.mp3", b"")
+        found = entries(tmp_path)
+        assert len(found) == 2 and {entry.genre for entry in found.values()} == {"caf\u00e9"}
+
 
 class TestWalking:
     def test_lists_every_entry_once(self, write, tmp_path):

@@ -4,6 +4,7 @@ The order depends on the names alone, neither on the disk nor on how a bucket li
 """
 
 import os
+import unicodedata
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePath
 from typing import Any
@@ -30,9 +31,12 @@ def claims_audio(path: str) -> bool:
 
 
 def top_folder(path: str) -> str | None:
-    """The first folder of a path below a collection's audio, or None for a file that lies in no folder."""
+    """The first folder of a path below a collection's audio, or None for a file that lies in no folder.
+
+    With its accents put together (NFC): macOS takes them apart, and one name must not be two genres.
+    """
     name, slash, _ = path.partition("/")
-    return name if slash else None
+    return unicodedata.normalize("NFC", name) if slash else None
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, str] | Refusal]:
