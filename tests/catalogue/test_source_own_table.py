@@ -66,6 +66,10 @@ class TestColumns:
         pd.DataFrame({"path": ["b.mp3"], "genre": [nothing]}).to_parquet(shelf / "x.parquet")
         assert only(TableSource(shelf / "x.parquet")).genre is None
 
+    def test_one_genre_written_in_two_ways_is_one(self, shelf):
+        source = table(shelf, "path,genre", "b.mp3,caf\u00e9", "jazz/a.mp3,cafe\u0301")
+        assert {track.genre for track in candidates(source).values()} == {"caf\u00e9"}
+
     def test_that_are_not_read_are_named(self, shelf):
         source = table(shelf, "path,bpm,Genre,mood", "b.mp3,120,Soul,sad")
         assert only(source).genre == "Soul"

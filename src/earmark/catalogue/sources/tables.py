@@ -8,6 +8,7 @@ field of all lines up to the next, and could end in a row of the right width, wi
 """
 
 import csv
+import unicodedata
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -257,8 +258,8 @@ def official_split(text: str | None) -> str | None:
 
 
 def genre_or_none(text: str | None) -> str | None:
-    """A genre's name; None for what programs write where there is none, which is no class to learn."""
-    return None if text is None or text.casefold() in _NO_GENRE else text
+    """A genre's name, its accents put together (NFC); None for what programs write where there is none."""
+    return None if text is None or text.casefold() in _NO_GENRE else unicodedata.normalize("NFC", text)
 
 
 class Asides(Mapping[str, T]):
