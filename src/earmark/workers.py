@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any
 
 
@@ -13,7 +13,7 @@ class Workers(ProcessPoolExecutor):
     """A pool of processes that leave Ctrl-C to their parent and end when it was killed.
 
     They are spawned, never forked: FFmpeg's and torch's threads do not survive a fork. Whoever leaves the ``with``
-    block early, by an error or by Ctrl-C, waits for what has begun and for no more.
+    block early, by an error or by Ctrl-C, waits for what has begun and for no more; a second Ctrl-C ends that too.
 
     Args:
         count: How many; by default one a core.
@@ -32,6 +32,24 @@ class Workers(ProcessPoolExecutor):
     def __exit__(self, *_: object) -> None:
         self.shutdown(cancel_futures=True)
 
+    def submit(self, call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        """As ever; a process that is started by this never hears the terminal's Ctrl-C: its parent decides."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(call, *arguments, **named)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """As ever; interrupted, it ends the processes and is done."""
+        try:
+            super().shutdown(wait, cancel_futures=cancel_futures)
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():
+                process.kill()
+            super().shutdown(wait, cancel_futures=cancel_futures)
+            raise
+
 
 def cores() -> int:
     """How many cores this process may use."""
@@ -46,7 +64,6 @@ def one_torch_thread() -> None:
 
 
 def _begin(start: Callable[..., None] | None, *arguments: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides
     _end_with_parent()
     if start:
         start(*arguments)

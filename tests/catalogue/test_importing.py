@@ -192,7 +192,7 @@ class TestAgain:
 
     def test_another_folder_of_the_same_name_adds_to_it(self, root, music, song, tmp_path):
         put(music, {"jazz/a.mp3": song})
-        put(tmp_path / "more", {"rock/b.mp3": song, "rock/bad.mp3": b"text"})
+        put(tmp_path / "more", {"rock/b.mp3": encode_tone("mp3", 4.0), "rock/bad.mp3": b"text"})
         run(music, root)
         result = run(tmp_path / "more", root, name="music")
         assert set(tracks(root).index) == {"jazz/a.mp3", "rock/b.mp3"}

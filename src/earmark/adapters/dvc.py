@@ -45,7 +45,7 @@ def graph(root: Path) -> list[Stage]:
     Raises:
         ToolError: ``root`` is no DVC project, or its dvc.yaml cannot be read.
     """
-    _check_project(root)
+    check_project(root)
     import networkx  # type: ignore[import-untyped]
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -85,7 +85,7 @@ def is_current(root: Path) -> bool:
     Raises:
         ToolError: ``root`` is no DVC project, or its pipeline cannot be read.
     """
-    _check_project(root)
+    check_project(root)
     call = [*processes.program("dvc"), "--wait-for-lock", "status", "--quiet", "--with-deps", "dvc.yaml"]
     finished = processes.run(call, cwd=root, on_line=_ignore)
     if finished.exit_code not in (0, 1):
@@ -135,11 +135,10 @@ def add(root: Path, path: Path) -> None:
     Raises:
         ToolError: ``root`` is no DVC project, or DVC refuses.
     """
-    _check_project(root)
+    check_project(root)
     _dvc(
         root,
         "add",
-        "--quiet",
         os.path.relpath(root / path, root),
         remedy="Is there room on the disk, and may you write to .dvc/cache?",
     )
@@ -289,7 +288,7 @@ def _dvc(
     on_line: OnLine | None = None,
     timeout_s: float | None = None,
 ) -> None:
-    _check_project(root)
+    check_project(root)
     call = [*processes.program("dvc"), "--wait-for-lock", command, *arguments]
     finished = processes.run(call, cwd=root, on_line=on_line, timeout_s=timeout_s)
     if finished.exit_code != 0:
@@ -297,7 +296,12 @@ def _dvc(
         raise processes.failure(call, finished, advice)
 
 
-def _check_project(root: Path) -> None:
+def check_project(root: Path) -> None:
+    """Raise where DVC could not keep anything.
+
+    Raises:
+        ToolError: ``root`` is no DVC project, or lies in no git repository.
+    """
     if not (root / ".dvc").is_dir():
         raise ToolError(
             f"There is no .dvc folder in {root}, so DVC cannot keep its data. Run `git init` and `dvc init` there."

@@ -1,5 +1,6 @@
 """The command `earmark`. Heavy imports wait inside each command, so that `earmark --help` answers at once."""
 
+import errno
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -12,11 +13,13 @@ from earmark.cli.importing import import_
 from earmark.cli.labelling import label
 from earmark.cli.project import project_of
 from earmark.cli.stages import stage
-from earmark.errors import EarmarkError
+from earmark.errors import EarmarkError, ToolError
+
+_DISK_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 class _Commands(click.Group):
-    """A group whose deliberate errors end with their text and exit code instead of a stack trace."""
+    """A group whose deliberate errors, and Ctrl-C, end with a text and an exit code instead of a stack trace."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -24,6 +27,18 @@ class _Commands(click.Group):
         except EarmarkError as error:
             click.echo(f"earmark: {error}", err=True)
             sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("earmark: stopped by Ctrl-C. The same command again goes on from there.", err=True)
+            sys.exit(130)
+        except OSError as error:
+            if error.errno not in _DISK_ERRORS:
+                raise
+            click.echo(
+                f"earmark: {error.filename or 'A file'} cannot be written: {error.strerror}. "
+                "May you write there, and is there room?",
+                err=True,
+            )
+            sys.exit(ToolError.exit_code)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

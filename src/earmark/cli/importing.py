@@ -35,6 +35,9 @@ def import_() -> None:
 
 
 _NAME = click.option("--name", help="The collection's name; importing again into the same name adds to it.")
+_PRUNE = click.option(
+    "--prune", is_flag=True, help="Take out what earlier imports from this source brought and PATH lacks."
+)
 _USE = click.option("--use/--no-use", default=True, help="Make it the catalogue in params.yaml.", show_default=True)
 
 
@@ -53,10 +56,11 @@ def _source_command(cls: Any) -> click.Command:
     @command_of(cls)
     @_NAME
     @_STORE
+    @_PRUNE
     @_USE
     @click.pass_context
-    def command(ctx: click.Context, /, name: str | None, store: Any, use: bool, **fields: Any) -> None:
-        _import(project_of(ctx), cls(**fields), name, store, use)
+    def command(ctx: click.Context, /, name: str | None, store: Any, prune: bool, use: bool, **fields: Any) -> None:
+        _import(project_of(ctx), cls(**fields), name, store, prune, use)
 
     return with_fields(command, cls)
 
@@ -86,13 +90,14 @@ def songbook(ctx: click.Context, use: bool) -> None:
         use_collection(root, "songbook")
 
 
-def _import(root: Path, source: Any, name: str | None, store: Any, use: bool) -> None:
+def _import(root: Path, source: Any, name: str | None, store: Any, prune: bool, use: bool) -> None:
     from earmark.adapters import dvc
     from earmark.catalogue.imports.importing import import_collection
     from earmark.catalogue.imports.using import use_collection
     from earmark.params import load_params
 
-    result = import_collection(source, root, load_params(root / "params.yaml"), name=name, store=store)
+    dvc.check_project(root)
+    result = import_collection(source, root, load_params(root / "params.yaml"), name=name, store=store, prune=prune)
     dvc.add(root, result.folder)
     if use:
         use_collection(root, result.name)

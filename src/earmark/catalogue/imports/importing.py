@@ -1,8 +1,9 @@
 """Bring a source's recordings into ``data/collections/<name>/``: probed, stored, listed; every entry accounted for.
 
 Importing again into the same name adds to it, and looks only at what is new or has changed. A path that is there
-already with the same content stays; with other content it is replaced, as by a copy, and the summary says so. What was
-imported before and is no longer in the source stays: a collection is an archive, not a mirror.
+already with the same content stays; with other content it is replaced, as by a copy; the same content under another
+path has moved, and takes with it what was known of it. What was imported before and is no longer in the source stays,
+for a source may be last week's releases alone, unless the caller wants it taken out. The summary says all of this.
 
 Killed at any moment, even by ``kill -9``, it leaves the old tracks.parquet, which is written last, and copies only
 whole ones; of a file that has changed, the new version may be there already. What was found out until then lies in a
@@ -26,6 +27,7 @@ from earmark.catalogue.imports.journal import Journal
 from earmark.catalogue.imports.places import Places
 from earmark.catalogue.imports.refusals import unique, write_refusals
 from earmark.catalogue.imports.rows import Rows, with_what_was_known
+from earmark.catalogue.imports.since import moves, unlisted
 from earmark.catalogue.imports.storing import Store
 from earmark.catalogue.imports.summary import ImportResult
 from earmark.catalogue.sources.source import Candidate, Refusal, Source
@@ -48,6 +50,7 @@ def import_collection(
     *,
     name: str | None = None,
     store: Store = "auto",
+    prune: bool = False,
     processes: int | None = None,
 ) -> ImportResult:
     """Import all of ``source``; see this file's opening for what that means.
@@ -59,6 +62,7 @@ def import_collection(
         name: The collection's name; None takes the source's.
         store: ``files`` copies the audio into the collection, ``archives`` packs it there, ``outside`` leaves it where
             it is and keeps its hash; ``auto`` chooses one of the first two by how many files there are.
+        prune: Take out what earlier imports from this kind of source have brought and this one does not list.
         processes: How many to decode with; None takes one for each core.
 
     Returns:
@@ -75,14 +79,16 @@ def import_collection(
         _check_apart(source.path, folder)
     try:
         with locked(root / IMPORTS / f"{name}.lock", wait=False):
-            return _import(source, root, params, folder, store, processes or cores())
+            return _import(source, root, params, folder, store, prune, processes or cores())
     except BlockingIOError:
         raise CatalogueError(
             f"Another import into {name!r} is under way. Wait until it has ended, or give another --name."
         ) from None
 
 
-def _import(source: Source, root: Path, params: Params, folder: Path, store: Store, processes: int) -> ImportResult:
+def _import(
+    source: Source, root: Path, params: Params, folder: Path, store: Store, prune: bool, processes: int
+) -> ImportResult:
     before = read_table(folder / TRACKS) if (folder / TRACKS).exists() else SCHEMA.empty_table()
     candidates, refused = unique(source.candidates())
     if not candidates:
@@ -92,6 +98,7 @@ def _import(source: Source, root: Path, params: Params, folder: Path, store: Sto
     store = storing.choose(store, len(candidates), (path for path, _ in earlier.values()))
     scratch = folder / _SCRATCH
     scratch.mkdir(parents=True, exist_ok=True)
+    _keep_out_of_git(folder)
     for part in scratch.glob("*.part"):  # of a run that was killed
         shutil.rmtree(part) if part.is_dir() else part.unlink()
     storing.remove_unnamed(folder / "audio", (path for path, _ in earlier.values()))
@@ -117,12 +124,17 @@ def _import(source: Source, root: Path, params: Params, folder: Path, store: Sto
         raise CatalogueError(_nothing(source, reasons))
 
     taken = places.settled(taken)
-    old = before.take(pc.index_in(taken["track_id"], value_set=before["track_id"].combine_chunks()))
+    missing = unlisted(before, source.name, candidates, refused)
+    moved = moves(before, missing, taken)
+    gone = [track_id for track_id in missing if track_id not in moved]
+    earlier_id = {new: track_id for track_id, new in moved.items()}
+    was = pa.array([earlier_id.get(track_id, track_id) for track_id in taken["track_id"].to_pylist()], pa.string())
+    old = before.take(pc.index_in(was, value_set=before["track_id"].combine_chunks()))
     same = pc.equal(old["content_hash"], taken["content_hash"])  # null where there was none before
     replaced = taken["track_id"].filter(pc.fill_null(pc.invert(same), False))
     taken = with_what_was_known(taken, old, pc.fill_null(same, False))
-    kept = before.filter(pc.invert(pc.is_in(before["track_id"], value_set=taken["track_id"].combine_chunks())))
-    tracks = pa.concat_tables([kept, taken])
+    over = pa.array([*taken["track_id"].to_pylist(), *moved, *(gone if prune else [])], pa.string())
+    tracks = pa.concat_tables([before.filter(pc.invert(pc.is_in(before["track_id"], value_set=over))), taken])
     answered = source.answers(tracks["track_id"].filter(pc.equal(tracks["source"], source.name)).to_pylist())
     if answered is not None:
         answers, without_track = answered
@@ -132,6 +144,7 @@ def _import(source: Source, root: Path, params: Params, folder: Path, store: Sto
     refused.sort(key=lambda refusal: (refusal.path, refusal.kind))
     write_refusals(folder / REFUSED, refused, set(taken["track_id"].to_pylist()), source.origin)
     write_tracks(tracks, folder / TRACKS)
+    storing.remove_unused(folder / "audio", root, tracks["path"].to_pylist())
     shutil.rmtree(scratch)
     return ImportResult(
         name=folder.name,
@@ -139,6 +152,9 @@ def _import(source: Source, root: Path, params: Params, folder: Path, store: Sto
         taken=taken,
         refused=tuple(refused),
         replaced=tuple(sorted(replaced.to_pylist())),
+        moved=moved,
+        gone=tuple(gone),
+        pruned=prune,
         total=len(tracks),
         source=source.describe(),
         licence=source.licence or source.rights,
@@ -179,6 +195,15 @@ def _given(candidate: Candidate, places: Places) -> Finding | None:
         return None
     info = AudioInfo(facts.duration_s, facts.sample_rate_hz, facts.channels, facts.codec)
     return Finding(facts.content_hash, info)
+
+
+def _keep_out_of_git(folder: Path) -> None:
+    """As `dvc add` will, but before the first copy: the audio of an import that was killed is no matter for git."""
+    ignore, line = folder.parent / ".gitignore", f"/{folder.name}"
+    known = ignore.read_text(encoding="utf-8") if ignore.exists() else ""
+    if line not in known.splitlines():
+        with replacing(ignore) as part:
+            part.write_text(f"{known.rstrip()}\n{line}\n".lstrip(), encoding="utf-8")
 
 
 def _check_name(name: str) -> None:

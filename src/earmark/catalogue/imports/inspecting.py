@@ -218,7 +218,8 @@ def inspect_all(tasks: Sequence[Task], *, processes: int) -> Iterator[tuple[int,
 def _alone(task: Task) -> Finding:
     with Workers(1) as executor:
         try:
-            return executor.submit(inspect, task).result()
+            finding: Finding = executor.submit(inspect, task).result()
+            return finding
         except BrokenProcessPool:
             return Finding(
                 reason="the decoder died on it (out of memory, or a fault in FFmpeg): it is damaged or hostile"

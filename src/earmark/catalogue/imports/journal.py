@@ -85,7 +85,8 @@ class Journal:
                 stat = file.stat()
             except OSError:
                 return b""
-            version, name = f"{stat.st_size}|{stat.st_mtime_ns}", os.fspath(file.absolute())
+            # The time of change too: editors of tags may keep size and time of modification.
+            version, name = f"{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}", os.fspath(file.absolute())
         text = f"{self._settings}|{version}|".encode() + os.fsencode(name)
         return text.replace(b"\t", b"\\t").replace(b"\n", b"\\n") if version else b""
 

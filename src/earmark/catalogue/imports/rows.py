@@ -73,11 +73,11 @@ def with_what_was_known(taken: pa.Table, old: pa.Table, same: pa.ChunkedArray) -
     for name in ("genre", "title", "artist", "album", "isrc", *(field.name for field in dataclasses.fields(Measures))):
         known = pc.if_else(same, old[name], None)
         place = taken.schema.get_field_index(name)
-        if name == "artist":  # who is known now belongs to a group of his own
-            newly = pc.and_(pc.is_null(taken[name]), pc.is_valid(known))
-            group = taken.schema.get_field_index("group")
-            taken = taken.set_column(group, SCHEMA.field("group"), pc.if_else(newly, old["group"], taken["group"]))
         taken = taken.set_column(place, SCHEMA.field(name), pc.coalesce(taken[name], known))
+    # Its artist has been named by a label, or it was called otherwise when its side of the split was decided.
+    alone = pc.and_(same, pc.starts_with(taken["group"], "track:"))
+    group = taken.schema.get_field_index("group")
+    taken = taken.set_column(group, SCHEMA.field("group"), pc.if_else(alone, old["group"], taken["group"]))
     tags = taken["tags"].to_pylist()
     for row, (known, unchanged) in enumerate(zip(old["tags"].to_pylist(), same.to_pylist(), strict=True)):
         if unchanged and known:

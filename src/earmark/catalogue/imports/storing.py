@@ -5,6 +5,7 @@ DVC spends its time on files, not on bytes: ten thousand small ones take it long
 and what DVC has stored of them, untouched.
 """
 
+import os
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -102,6 +103,17 @@ def remove_unnamed(folder: Path, paths: Iterable[str]) -> None:
     for archive in folder.glob("*.zip"):
         if archive.stem.isdecimal() and archive.name not in named:
             archive.unlink()
+
+
+def remove_unused(folder: Path, root: Path, paths: Iterable[str]) -> None:
+    """Remove audio in the collection that no track's path names: of tracks that are over, or that lie elsewhere now."""
+    named = {root / path.rpartition("::")[2] for path in paths if in_project(path)}
+    for place, _, files in os.walk(folder, topdown=False):
+        for file in files:
+            if Path(place, file) not in named:
+                Path(place, file).unlink()
+        if place != os.fspath(folder) and not any(Path(place).iterdir()):
+            Path(place).rmdir()
 
 
 def in_project(path: str) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,9 @@ class ImportResult:
         taken: Tracks taken in this run, those that were there already included; columns as in `SCHEMA`.
         refused: What was not taken in this run, and why.
         replaced: Paths that held another recording before.
+        moved: Earlier path → new one, for the same content.
+        gone: Earlier tracks of this source that it does not list any more.
+        pruned: Whether these were taken out; otherwise they stay.
         total: Tracks in the collection now.
         source: The source, in words.
         licence: Of the recordings, where the source knows.
@@ -36,11 +40,14 @@ class ImportResult:
     folder: Path
     taken: pa.Table
     refused: tuple[Refusal, ...]
-    replaced: tuple[str, ...] = ()
-    total: int = 0
-    source: str = ""
-    licence: str | None = None
-    citation: str | None = None
+    replaced: tuple[str, ...]
+    moved: Mapping[str, str]
+    gone: tuple[str, ...]
+    pruned: bool
+    total: int
+    source: str
+    licence: str | None
+    citation: str | None
 
     def summary(self) -> str:
         """A short text for people."""
@@ -53,6 +60,13 @@ class ImportResult:
             lines.append(f"With what was there before, the collection now holds {self.total} tracks.")
         if self.replaced:
             lines.append(f"Replaced, because the file has changed: {_names(self.replaced)}.")
+        if self.moved:
+            lines.append(f"Moved: {_names([f'{old} → {new}' for old, new in self.moved.items()])}.")
+        if self.gone:
+            count = f"{len(self.gone)} tracks of earlier imports"
+            fate = "were not there any more and are taken out" if self.pruned else "are not there and stay"
+            remedy = "" if self.pruned else " To take them out: --prune."
+            lines.append(f"{count} {fate}: {_names(self.gone)}.{remedy}")
         for kind, said in _KINDS.items():
             lines += _refusals(said, [refusal for refusal in self.refused if refusal.kind == kind])
         if self.refused:
