@@ -16,6 +16,7 @@ COLLECTIONS = Path("data/collections")
 TRACKS = "tracks.parquet"
 REFUSED = "refused.csv"
 ANSWERS = "answers"  # <source>.parquet
+SONGBOOK = "songbook"  # a stage makes this one; no import and no label may
 
 DUPLICATES = Path("data/duplicates.parquet")
 CATALOGUE = Path("data/catalogue.parquet")

@@ -8,6 +8,7 @@ import click
 from earmark.cli.fields import command_of, with_fields
 from earmark.cli.project import project_of
 from earmark.errors import CatalogueError
+from earmark.workspace import SONGBOOK
 
 
 class _Sources(click.Group):
@@ -87,7 +88,7 @@ def songbook(ctx: click.Context, use: bool) -> None:
     root = project_of(ctx)
     dvc.repro(root, "data/dvc.yaml:songbook")
     if use:
-        use_collection(root, "songbook")
+        use_collection(root, SONGBOOK)
 
 
 def _import(root: Path, source: Any, name: str | None, store: Any, prune: bool, use: bool) -> None:

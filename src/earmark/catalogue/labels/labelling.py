@@ -33,13 +33,12 @@ from earmark.catalogue.track import read_table, write_tracks
 from earmark.errors import CatalogueError
 from earmark.files import replacing, sha256_of
 from earmark.progress import progress
-from earmark.workspace import COLLECTIONS, TRACKS
+from earmark.workspace import COLLECTIONS, SONGBOOK, TRACKS
 
 COLUMNS = (
     "library", "entry_id", "title", "artist", "album", "isrc", "duration_s", "how", "track_id", "difference_s",
     "reason",
 )  # fmt: skip
-_SONGBOOK = "songbook"
 
 
 def label_collection(library: Library, root: Path, name: str, *, overwrite: bool = False) -> LabelResult:
@@ -163,7 +162,7 @@ def _labelled(table: Any, by_track: dict[int, list[Entry]], overwrite: bool, res
 
 
 def _check(folder: Path, name: str) -> None:
-    if name == _SONGBOOK:
+    if name == SONGBOOK:
         raise CatalogueError(
             "The songbook cannot be labelled: it is made by a stage, which would undo it, and its scores are in no "
             "streaming library. Name a collection of your own with --collection; `earmark import folder` makes one."

@@ -24,9 +24,8 @@ from earmark.catalogue.track import Track, write_tracks
 from earmark.errors import CatalogueError
 from earmark.params import Songbook
 from earmark.progress import progress
-from earmark.workspace import COLLECTIONS, REFUSED, TRACKS
+from earmark.workspace import COLLECTIONS, REFUSED, SONGBOOK, TRACKS
 
-NAME = "songbook"
 FEWEST_PIECES = 40  # of a style: with fewer, its scores say little
 
 # On the same disk as the collections, so that moving it is one step, and seen by neither DVC nor git.
@@ -49,7 +48,7 @@ def make_songbook(params: Songbook, root: Path, *, processes: int | None = None)
     Raises:
         CatalogueError: The corpus or the soundfont is missing, or has too few usable pieces of a style.
     """
-    folder, unfinished = root / COLLECTIONS / NAME, root / UNFINISHED
+    folder, unfinished = root / COLLECTIONS / SONGBOOK, root / UNFINISHED
     shutil.rmtree(unfinished, ignore_errors=True)
     waiting = candidates(params.seed)
     refusals: list[Refusal] = []
@@ -119,13 +118,13 @@ def _track(piece: Piece, content_hash: str, group: str, seconds: float, measures
     place = _place(piece)
     return Track(
         track_id=place.relative_to("audio").as_posix(),
-        path=(COLLECTIONS / NAME / place).as_posix(),
+        path=(COLLECTIONS / SONGBOOK / place).as_posix(),
         content_hash=content_hash,
         duration_s=seconds,
         sample_rate_hz=SAMPLE_RATE_HZ,
         channels=1,
         codec=CODEC,
-        source=NAME,
+        source=SONGBOOK,
         group=group,
         genre=piece.style,
         title=piece.title,
