@@ -98,6 +98,7 @@ class TestWhatIsWritten:
         row = mine.tracks()["bare"]
         assert (row["isrc"], row["title"], row["artist"], row["album"]) == (A, "Title 1", "One, Two", "LP")
         assert row["genre"] == "Jazz" and row["tags"] == ["genre---Jazz", "genre---Bebop"]
+        assert row["genre_source"] == "shelf"
 
     def test_leaves_what_a_track_had_but_adds_tags(self, mine):
         before = mine.tracks()["full"]
@@ -107,7 +108,15 @@ class TestWhatIsWritten:
     def test_replaces_the_genre_alone_where_that_is_asked_for(self, mine):
         before = mine.tracks()["full"]
         mine.label(entry("2", isrc=B, album="LP", genres=("Jazz",)), overwrite=True)
-        assert mine.tracks()["full"] == {**before, "genre": "Jazz", "tags": ["calm", "genre---Jazz"]}
+        changed = {"genre": "Jazz", "genre_source": "shelf", "tags": ["calm", "genre---Jazz"]}
+        assert mine.tracks()["full"] == {**before, **changed}
+
+    def test_an_overwritten_genre_is_the_librarys_even_where_the_word_is_the_same(self, mine):
+        said = entry("2", isrc=B, genres=("own",))
+        mine.label(said)
+        assert mine.tracks()["full"]["genre_source"] is None
+        assert mine.label(said, overwrite=True).filled["genre"] == 1
+        assert (mine.tracks()["full"]["genre"], mine.tracks()["full"]["genre_source"]) == ("own", "shelf")
 
     def test_a_library_without_genres_overwrites_none(self, mine):
         mine.label(entry("2", isrc=B), overwrite=True)

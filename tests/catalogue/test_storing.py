@@ -245,7 +245,7 @@ class TestWhatWasKnown:
         path = root / "data/collections/music/tracks.parquet"
         known = read_tracks(path)
         known["artist"], known["group"], known["isrc"] = "Nina", "artist:nina", "USABC2400001"
-        known["tags"], known["genre"] = [["genre---soul"]] * 3, "other"
+        known["tags"], known["genre"], known["genre_source"] = [["genre---soul"]] * 3, "other", "spotify"
         write_tracks(known, path)
         (music / "rock/400.0.flac").write_bytes(songs["jazz/300.0.flac"])
         run(music, root, "files")
@@ -254,6 +254,18 @@ class TestWhatWasKnown:
         assert (row["artist"], row["group"], row["isrc"], list(row["tags"])) == (
             "Nina", "artist:nina", "USABC2400001", ["genre---soul"],
         )  # fmt: skip
-        assert row["genre"] == "jazz"  # the folder says so
+        assert row["genre"] == "jazz" and pd.isna(row["genre_source"])  # the folder says so
         changed = found.loc["rock/400.0.flac"]
         assert pd.isna(changed["artist"]) and changed["group"] == "track:rock/400.0.flac" and not len(changed["tags"])
+
+    def test_a_genre_that_stays_keeps_the_library_that_gave_it(self, music, root, songs):
+        for name in ("same", "other"):
+            (music / f"{name}.flac").write_bytes(songs["jazz/200.0.flac"])  # in no genre's folder
+        run(music, root, "files")
+        path = root / "data/collections/music/tracks.parquet"
+        write_tracks(read_tracks(path).assign(genre="soul", genre_source="spotify"), path)
+        (music / "other.flac").write_bytes(songs["rock/400.0.flac"])
+        run(music, root, "files")
+        found = tracks(root)[["genre", "genre_source"]].fillna("-")
+        assert found.loc["same.flac"].to_list() == ["soul", "spotify"]
+        assert found.loc["other.flac"].to_list() == ["-", "-"]

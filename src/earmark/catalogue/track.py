@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 from earmark.errors import CatalogueError
 from earmark.files import replacing
 
+GENRE_TAG = "genre---"  # begins a tag that is a genre's name, as MTG-Jamendo writes them
+
 
 @dataclass(frozen=True)
 class Track:
@@ -34,6 +36,7 @@ class Track:
         group: What must never stand on both sides of a split: the artist, unless the source knows better (the songbook:
             the piece or tune family). Never empty: a track whose artist is unknown is a group of its own.
         genre: The label to learn, or None.
+        genre_source: The library that gave the genre (``spotify`` …); None where ``source`` itself did.
         tags: Words for the recording, such as ``genre---ambient`` or ``guitar``.
         title, artist, album, isrc: What the source, or else the file's own tags, say.
         licence: Under which this recording may be used, as its source says.
@@ -56,6 +59,7 @@ class Track:
     source: str
     group: str
     genre: str | None = None
+    genre_source: str | None = None
     tags: tuple[str, ...] = ()
     title: str | None = None
     artist: str | None = None
@@ -83,6 +87,7 @@ SCHEMA = pa.schema(
         pa.field("source", pa.string(), nullable=False),
         pa.field("group", pa.string(), nullable=False),
         pa.field("genre", pa.string()),
+        pa.field("genre_source", pa.string()),
         pa.field("tags", pa.list_(pa.string())),
         pa.field("title", pa.string()),
         pa.field("artist", pa.string()),

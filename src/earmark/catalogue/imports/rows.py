@@ -10,7 +10,7 @@ from earmark.audio.metering import Measures
 from earmark.catalogue.imports.inspecting import Finding
 from earmark.catalogue.sources.source import Candidate, Source
 from earmark.catalogue.tags import artist_group
-from earmark.catalogue.track import SCHEMA
+from earmark.catalogue.track import GENRE_TAG, SCHEMA
 
 _ROWS_A_PART = 10_000
 
@@ -73,6 +73,9 @@ def with_what_was_known(taken: pa.Table, old: pa.Table, same: pa.ChunkedArray) -
     for name in ("genre", "title", "artist", "album", "isrc", *(field.name for field in dataclasses.fields(Measures))):
         known = pc.if_else(same, old[name], None)
         place = taken.schema.get_field_index(name)
+        if name == "genre":  # which library gave it is known with it
+            giver = pc.if_else(pc.and_(pc.is_null(taken[name]), same), old["genre_source"], None)
+            taken = taken.set_column(taken.schema.get_field_index("genre_source"), SCHEMA.field("genre_source"), giver)
         taken = taken.set_column(place, SCHEMA.field(name), pc.coalesce(taken[name], known))
     # Its artist has been named by a label, or it was called otherwise when its side of the split was decided.
     alone = pc.and_(same, pc.starts_with(taken["group"], "track:"))
@@ -81,7 +84,7 @@ def with_what_was_known(taken: pa.Table, old: pa.Table, same: pa.ChunkedArray) -
     tags = taken["tags"].to_pylist()
     for row, (known, unchanged) in enumerate(zip(old["tags"].to_pylist(), same.to_pylist(), strict=True)):
         if unchanged and known:
-            tags[row] = list(dict.fromkeys([*tags[row], *(tag for tag in known if tag.startswith("genre---"))]))
+            tags[row] = list(dict.fromkeys([*tags[row], *(tag for tag in known if tag.startswith(GENRE_TAG))]))
     return taken.set_column(
         taken.schema.get_field_index("tags"), SCHEMA.field("tags"), pa.array(tags, SCHEMA.field("tags").type)
     )

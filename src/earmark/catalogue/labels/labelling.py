@@ -5,8 +5,8 @@ Written into the collection's folder:
 * ``matches.csv``: each entry of the library once: with which track it was matched and by what, or why it was not. Rows
   of other libraries stay.
 * ``tracks.parquet``: matched tracks get ISRC, title, artist and album where they had none; each genre as a tag
-  ``genre---<name>``; and the first genre as the label where they had none. Nothing that was there is changed, except
-  the genre with ``overwrite``. A track whose artist was unknown and now is known joins that artist's group, so that no
+  ``genre---<name>``; and the first genre as the label, with the library as its ``genre_source``, where they had none.
+  Nothing that was there is changed, except these two with ``overwrite``. A track whose artist was unknown and now is known joins that artist's group, so that no
   split parts them.
 
 Both are replaced whole, after the last answer of the service: whatever fails before leaves the collection as it was.
@@ -29,7 +29,7 @@ from earmark.catalogue.labels.titles import isrc_key
 from earmark.catalogue.sources.library import Entry, Library
 from earmark.catalogue.sources.source import Refusal
 from earmark.catalogue.tags import artist_group
-from earmark.catalogue.track import read_table, write_tracks
+from earmark.catalogue.track import GENRE_TAG, read_table, write_tracks
 from earmark.errors import CatalogueError
 from earmark.files import replacing, sha256_of
 from earmark.progress import progress
@@ -80,7 +80,7 @@ def label_collection(library: Library, root: Path, name: str, *, overwrite: bool
             assert match.row is not None
             by_track[match.row].append(entry)
         result.labelled = len(by_track)
-        labelled = _labelled(table, by_track, overwrite, result)
+        labelled = _labelled(table, by_track, library.name, overwrite, result)
         if sha256_of(folder / TRACKS) != before:
             raise CatalogueError(
                 f"{folder / TRACKS} was changed while the library was read, by an import perhaps. Run the same command "
@@ -125,10 +125,12 @@ def _match_all(
     return found
 
 
-def _labelled(table: Any, by_track: dict[int, list[Entry]], overwrite: bool, result: LabelResult) -> Any | None:
+def _labelled(
+    table: Any, by_track: dict[int, list[Entry]], library: str, overwrite: bool, result: LabelResult
+) -> Any | None:
     """The tracks' table with what the entries say; None where they say nothing new."""
-    names = (*FILLED, "tags", "group", "track_id")
-    columns: dict[str, list[Any]] = {column: table.column(column).to_pylist() for column in names}
+    written = (*FILLED, "genre_source", "tags", "group")
+    columns: dict[str, list[Any]] = {column: table.column(column).to_pylist() for column in (*written, "track_id")}
     for row, entries in by_track.items():
         genres = list(dict.fromkeys(genre for entry in entries for genre in entry.genres))
         said = {
@@ -136,24 +138,26 @@ def _labelled(table: Any, by_track: dict[int, list[Entry]], overwrite: bool, res
             "title": next((entry.title for entry in entries if entry.title), None),
             "artist": next((", ".join(entry.artists) for entry in entries if entry.artists), None),
             "album": next((entry.album for entry in entries if entry.album), None),
-            "genre": next(iter(genres), None),
         }
         for column, value in said.items():
-            there = columns[column][row]
-            if value and value != there and (not there or (overwrite and column == "genre")):
+            if value and not columns[column][row]:
                 columns[column][row] = value
                 result.filled[column] += 1
                 if column == "artist" and columns["group"][row] == artist_group(None, columns["track_id"][row]):
                     columns["group"][row] = artist_group(value, columns["track_id"][row])
+        there = columns["genre"][row], columns["genre_source"][row]
+        if genres and (overwrite or not there[0]) and there != (genres[0], library):
+            columns["genre"][row], columns["genre_source"][row] = genres[0], library
+            result.filled["genre"] += 1
         tags = columns["tags"][row] or []
-        both = list(dict.fromkeys([*tags, *(f"genre---{genre}" for genre in genres)]))
+        both = list(dict.fromkeys([*tags, *(f"{GENRE_TAG}{genre}" for genre in genres)]))
         if len(both) > len(tags):
             columns["tags"][row] = both
             result.filled["tags"] += 1
         result.without_genre += not genres
     if not result.filled:
         return None
-    for column in (*FILLED, "tags", "group"):
+    for column in written:
         place = table.schema.get_field_index(column)
         table = table.set_column(
             place, table.schema.field(column), pa.array(columns[column], table.schema.field(column).type)
