@@ -71,7 +71,7 @@ class TestTheIndex:
         tracks, names = apply_taxonomy(Taxonomy(genres={"reel": "reel"}), pd.DataFrame(FIT))
         judging(RULES, params())(track_table(tracks), names, tmp_path)
         said = text_of((tmp_path / "index.html").read_text())
-        assert "1 of 2 names have a genre" in said and re.search(r"Name Source Tracks jig folder 4 ", said)
+        assert "1 of 2 names have a genre" in said and re.search(r"Name Source As Tracks jig folder genre 4 ", said)
 
     def test_a_verdict_that_fails_the_stage_stands_first(self, tmp_path: Path) -> None:
         judged(FIT[:4], tmp_path)

@@ -31,7 +31,8 @@ def read(folder: Path, text: str) -> Taxonomy:
 
 
 def tracks(*rows: tuple[str, str | None]) -> pd.DataFrame:
-    return pd.DataFrame({"source": [s for s, _ in rows], "genre": [g for _, g in rows], "tags": [()] * len(rows)})
+    columns = {"source": [s for s, _ in rows], "genre": [g for _, g in rows]}
+    return pd.DataFrame({**columns, "genre_source": None, "tags": [()] * len(rows)})
 
 
 class TestNames:
@@ -77,10 +78,18 @@ class TestMapping:
         assert list(told["source_genre"].fillna("-")) == ["Rap", "pop", "pop", "-", "pop"]
         assert told["refused_genre"].isna().all()
         assert names.fillna("-").to_dict("records") == [
-            {"source": "emotify", "name": "pop", "tracks": 1, "mapped_to": "rock"},
-            {"source": "folder", "name": "Rap", "tracks": 1, "mapped_to": "hip-hop"},
-            {"source": "folder", "name": "pop", "tracks": 2, "mapped_to": "-"},
+            {"source": "emotify", "kind": "genre", "name": "pop", "tracks": 1, "mapped_to": "rock"},
+            {"source": "folder", "kind": "genre", "name": "Rap", "tracks": 1, "mapped_to": "hip-hop"},
+            {"source": "folder", "kind": "genre", "name": "pop", "tracks": 2, "mapped_to": "-"},
         ]
+
+    def test_a_genre_that_a_library_gave_is_the_librarys_name_and_no_longer_the_sources(self, tmp_path: Path) -> None:
+        taxonomy = read(tmp_path, "genres: {soul: [], pop: []}\nsources: {spotify: {soul: [pop]}}")
+        told, names = apply_taxonomy(
+            taxonomy, tracks(("folder", "pop"), ("folder", "pop")).assign(genre_source=["spotify", None])
+        )
+        assert list(told["genre"]) == ["soul", "pop"]
+        assert list(zip(names["source"], names["mapped_to"], strict=True)) == [("folder", "pop"), ("spotify", "soul")]
 
     def test_what_has_no_place_is_refused_where_the_file_says_so(self, tmp_path: Path) -> None:
         taxonomy = read(tmp_path, TEXT + "unmapped: refuse")
@@ -104,6 +113,34 @@ class TestMapping:
 
 
 class TestTags:
+    def test_genres_among_them_are_mapped_like_the_label_once_each_and_reported(self, tmp_path: Path) -> None:
+        taxonomy = read(tmp_path, TEXT + "unmapped: refuse\ntags: [genre---rock, hiphop]")
+        rows = [("Rap", "x", "HIPHOP", "Polska"), ("pop", "rock"), None, ("rap", "Rap")]
+        tags = [row and ("Rap", *(f"genre---{name}" for name in row)) for row in rows]
+        given = tracks(("folder", "rap"), ("emotify", None), ("folder", None), ("folder", None)).assign(tags=tags)
+        told, names = apply_taxonomy(taxonomy, given)
+        assert [row and list(row) for row in told["tags"]] == [
+            ["Rap", "genre---hip-hop", "genre---x", "genre---Polska"],
+            ["Rap", "genre---rock"],
+            None,
+            ["Rap", "genre---hip-hop"],
+        ]
+        assert told["refused_genre"].isna().all()  # a tag without a place refuses nobody
+        assert told["unknown_tags"][0] == "Rap, genre---hip-hop, genre---x, genre---Polska"
+        assert told["unknown_tags"][1] == "Rap"
+        found = names[names["kind"] == "tag"].drop(columns="kind").fillna("-")
+        assert list(found.itertuples(index=False, name=None)) == [
+            ("emotify", "pop", 1, "rock"), ("emotify", "rock", 1, "rock"),
+            ("folder", "HIPHOP", 1, "hip-hop"), ("folder", "Polska", 1, "-"), ("folder", "Rap", 2, "hip-hop"),
+            ("folder", "rap", 1, "hip-hop"), ("folder", "x", 1, "-"),
+        ]  # fmt: skip
+
+    def test_without_genres_in_the_file_none_changes(self, tmp_path: Path) -> None:
+        given = tracks(("folder", "a")).assign(tags=[("genre---B", "c", "genre---B")])
+        told, names = apply_taxonomy(read(tmp_path, "genres: {}"), given)
+        assert told["tags"][0] == ("genre---B", "c", "genre---B")
+        assert list(names[names["kind"] == "tag"]["mapped_to"]) == ["B"]
+
     def test_those_outside_the_vocabulary_are_named(self, tmp_path: Path) -> None:
         taxonomy = read(tmp_path, "tags: [Slow, acoustic guitar]")
         given = tracks(*[("folder", "a")] * 4).assign(tags=[("slow", "Acoustic-Guitar"), ("x", "slow", "y"), (), None])
@@ -132,6 +169,8 @@ class TestErrors:
             ("genres:\n  a: []\n  a: [b]", "line 3: 'a' stands here a second time"),
             ("sources: {gtzan: {hiphop: [rap]}}", "'hiphop' is none of your genres"),
             ("genres: {a: []}\nsources: {gtzan: {a: [x], A: [y]}}", "'A' is none of your genres"),
+            ("sources: {fmaa: {}}", "sources: fmaa: no source or library is called that.* Perhaps fma is meant"),
+            ("sources: {qqq: {}}", "known are .*folder.*spotify.*songbook.*install the package"),
             ("unmapped: yes", "unmapped is True; it must be keep or refuse"),
             ("unmapped: refuse", "every track would be refused"),
             ("genre: {}", "unknown key genre. Known here: genres, sources"),

@@ -111,18 +111,28 @@ class TestTheTaxonomy:
     def test_the_catalogue_bears_the_teams_genres_and_the_report_says_what_became_of_each_name(
         self, root: Path, params: Params
     ) -> None:
-        other = replace(track("d.flac"), genre="Polka", source="gtzan")
-        write_tracks([track("a.flac"), other], root / "data/collections/mine/tracks.parquet")
+        other = replace(track("d.flac"), genre="Polka", source="gtzan", tags=("genre---Polka", "genre---REEL", "calm"))
+        write_tracks([replace(track("a.flac"), tags=("calm",)), other], root / "data/collections/mine/tracks.parquet")
         (root / TAXONOMY).write_text("genres: {dance: [Reel]}\n")
         validate.run(params, root, judge=judging([]))
         assert list(read_tracks(root / CATALOGUE)["genre"]) == ["dance", "Polka"]
-        assert (root / GENRE_NAMES).read_text() == "source,name,tracks,mapped_to\nfolder,reel,1,dance\ngtzan,Polka,1,\n"
-        assert json.loads((root / VALIDATION).read_text())["genre_names_unmapped"] == 1
+        assert [list(tags) for tags in read_tracks(root / CATALOGUE)["tags"]] == [
+            ["calm"], ["genre---Polka", "genre---dance", "calm"],
+        ]  # fmt: skip
+        assert (root / GENRE_NAMES).read_text().splitlines() == [
+            "source,kind,name,tracks,mapped_to",
+            "folder,genre,reel,1,dance",
+            "gtzan,genre,Polka,1,",
+            "gtzan,tag,Polka,1,",
+            "gtzan,tag,REEL,1,dance",
+        ]
+        counts = json.loads((root / VALIDATION).read_text())
+        assert (counts["genre_names"], counts["genre_names_unmapped"]) == (3, 1)  # Polka is one name, label and tag
 
     def test_without_a_taxonomy_every_genre_stands_for_itself(self, root: Path, params: Params) -> None:
         validate.run(params, root, judge=judging([]))
         assert set(read_tracks(root / CATALOGUE)["genre"]) == {"reel"}
-        assert (root / GENRE_NAMES).read_text().splitlines()[1:] == ["folder,reel,3,reel"]
+        assert (root / GENRE_NAMES).read_text().splitlines()[1:] == ["folder,genre,reel,3,reel"]
 
     def test_a_taxonomy_that_is_not_in_order_stops_before_anything_is_judged(self, root: Path, params: Params) -> None:
         (root / TAXONOMY).write_text("genres: {dance: [reel], folk: [Reel]}\n")

@@ -174,9 +174,10 @@ def _genres(tracks: pd.DataFrame, accepted: pd.Series, sides: pd.Series) -> str:
 
 
 def _about(names: pd.DataFrame) -> str:
-    known = int(names["mapped_to"].notna().sum())
+    each = names.drop_duplicates(["source", "name"])  # a label and a tag may be one name
+    known = int(each["mapped_to"].notna().sum())
     return (
-        f"{known:,} of {len(names):,} names have a genre in <code>{TAXONOMY}</code>, or stand for themselves. "
+        f"{known:,} of {len(each):,} names have a genre in <code>{TAXONOMY}</code>, or stand for themselves. "
         f"All of them: <code>{GENRE_NAMES}</code>."
     )
 
@@ -186,12 +187,13 @@ def _unmapped(names: pd.DataFrame) -> str:
     if unmapped.empty:
         return '<p class="muted">None.</p>\n'
     rows = [
-        f'<tr><td>{_text(row.name)}</td><td>{_text(row.source)}</td><td class="number">{row.tracks:,}</td></tr>'
+        f"<tr><td>{_text(row.name)}</td><td>{_text(row.source)}</td><td>{row.kind}</td>"
+        f'<td class="number">{row.tracks:,}</td></tr>'
         for row in unmapped.head(_ROWS).itertuples(index=False)
     ]
     return (
-        '<table class="table"><thead><tr><th>Name</th><th>Source</th><th class="number">Tracks</th></tr></thead>\n'
-        f"<tbody>\n{_lines(rows)}\n</tbody></table>\n{_first_of(len(unmapped))}"
+        '<table class="table"><thead><tr><th>Name</th><th>Source</th><th>As</th><th class="number">Tracks</th></tr>'
+        f"</thead>\n<tbody>\n{_lines(rows)}\n</tbody></table>\n{_first_of(len(unmapped))}"
     )
 
 

@@ -1,11 +1,11 @@
-"""The taxonomy: every source's genre names mapped to the team's own, and the vocabulary of tags.
+"""The taxonomy: the genre names of every source and library mapped to the team's own, and the vocabulary of tags.
 
 It is a file that the team edits (data/taxonomy.yaml, in git beside the collections' .dvc files, so it has a version):
 
     genres:                  # the team's genre: what else it is called
       hip-hop: [hiphop, Hip-Hop/Rap, Rap]
       rock: [Alternative Rock]
-    sources:                 # where one source means something else by a name
+    sources:                 # where one source or library means something else by a name
       emotify:
         rock: [pop]
     unmapped: keep           # what no line names: keep it as it is, or refuse
@@ -13,19 +13,27 @@ It is a file that the team edits (data/taxonomy.yaml, in git beside the collecti
 
 Names are compared without regard to capitals, spaces, hyphens and compatibility forms (NFKC): ``Hip Hop`` is
 ``hip-hop``. A genre of the team's stands for itself. Without any genre in it the file changes nothing.
+
+Tags ``genre---<name>`` are mapped as the track's label is, for a tag does not say who gave it; others stay as they are.
 """
 
 import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from earmark.catalogue.sources.libraries import library_names
+from earmark.catalogue.sources.registry import source_names
+from earmark.catalogue.track import GENRE_TAG
 from earmark.errors import ParamsError
 from earmark.files import read_yaml
-from earmark.workspace import TAXONOMY
+from earmark.workspace import SONGBOOK, TAXONOMY
 
 _KEYS = ("genres", "sources", "unmapped", "tags")
 _UNMAPPED = ("keep", "refuse")
@@ -37,7 +45,7 @@ class Taxonomy:
 
     Attributes:
         genres: Comparable name → the team's genre. Empty: every name stands for itself.
-        sources: Source → comparable name → the team's genre; goes before ``genres``.
+        sources: Source or library → comparable name → the team's genre; goes before ``genres``.
         refuse_unmapped: Whether a track whose genre has no place here is refused.
         tags: Comparable tags of the vocabulary. Empty: any tag will do.
     """
@@ -65,7 +73,7 @@ def read_taxonomy(path: Path) -> Taxonomy:
     """The taxonomy at ``path``; without a file, one that changes nothing.
 
     Raises:
-        ParamsError: It is no YAML, has an unknown key or an empty name, or gives one name to two genres.
+        ParamsError: It is no YAML, has an unknown key or source or an empty name, or gives one name to two genres.
     """
     if not path.exists():
         return Taxonomy()
@@ -79,8 +87,15 @@ def read_taxonomy(path: Path) -> Taxonomy:
 
     genres = _genres(content.get("genres") or {}, where="genres")
     sources = {}
+    known = [*source_names(), *library_names(), SONGBOOK]
     for source, overrides in _mapping(content.get("sources") or {}, where="sources").items():
         where = f"sources: {source}"
+        if source not in known:
+            near = " or ".join(get_close_matches(source, known)) or "one of them"
+            raise _wrong(
+                f"{where}: no source or library is called that; known are {', '.join(known)}. Perhaps {near} is meant; "
+                "or install the package that adds it."
+            )
         if strangers := [name for name in _mapping(overrides or {}, where=where) if name not in genres.values()]:
             raise _wrong(
                 f"{where}: {strangers[0]!r} is none of your genres. Add it under `genres` "
@@ -102,34 +117,59 @@ def apply_taxonomy(taxonomy: Taxonomy, tracks: pd.DataFrame) -> tuple[pd.DataFra
 
     Args:
         taxonomy: As read.
-        tracks: Columns ``source``, ``genre`` and ``tags`` count.
+        tracks: Columns ``source``, ``genre_source``, ``genre`` and ``tags`` count.
 
     Returns:
-        The tracks, with the team's ``genre`` and three new columns: ``source_genre`` (as the source has it),
-        ``refused_genre`` (the same, where the taxonomy neither knows nor keeps it; else null) and ``unknown_tags``
+        The tracks, with the team's ``genre`` and ``tags`` and three new columns: ``source_genre`` (as the source has
+        it), ``refused_genre`` (the same, where the taxonomy neither knows nor keeps it; else null) and ``unknown_tags``
         (those outside the vocabulary, with commas between them; null where there are none). And the names: one row for
-        each source and name, columns ``source, name, tracks, mapped_to`` (null: not mapped), sorted.
+        each, columns ``source`` (the library that gave the genre, else the source), ``kind`` (``genre`` for a label, or
+        ``tag``), ``name, tracks, mapped_to`` (null: not mapped), sorted.
     """
-    counts = tracks.groupby(["source", "genre"], sort=True).size()
-    pairs: list[tuple[str, str]] = list(counts.index)
-    mapped = [taxonomy.genre_of(name, source) for source, name in pairs]
+    giver = tracks["genre_source"].fillna(tracks["source"]).rename("giver")
+    tags, counts = _own_tags(taxonomy, giver, tracks["tags"])
+    labels = tracks.groupby([giver, "genre"]).size()
+    pairs: list[tuple[str, str]] = list(labels.index)
+    counts.update({(source, "genre", name): count for (source, name), count in zip(pairs, labels, strict=True)})
     names = pd.DataFrame(
-        {
-            "source": pd.Series([source for source, _ in pairs], dtype="str"),
-            "name": pd.Series([name for _, name in pairs], dtype="str"),
-            "tracks": pd.Series(counts.to_numpy(), dtype="int64"),
-            "mapped_to": pd.Series(mapped, dtype="str"),
-        }
+        [(*key, count, taxonomy.genre_of(key[2], key[0])) for key, count in sorted(counts.items())],
+        columns=["source", "kind", "name", "tracks", "mapped_to"],
+    ).astype({"source": "str", "kind": "str", "name": "str", "tracks": "int64", "mapped_to": "str"})
+    own = names[names["kind"] == "genre"].assign(
+        team=names["mapped_to"].fillna(names["name"]), unknown=names["mapped_to"].isna()
     )
-    own = names.assign(team=names["mapped_to"].fillna(names["name"]), unknown=names["mapped_to"].isna())
-    told = tracks[["source", "genre"]].merge(own, how="left", left_on=["source", "genre"], right_on=["source", "name"])
-    told.index = tracks.index
+    labelled = pd.DataFrame({"source": giver, "name": tracks["genre"]})
+    told = labelled.merge(own, how="left", on=["source", "name"]).set_index(tracks.index)
     return tracks.assign(
         genre=told["team"],
+        tags=tags,
         source_genre=told["name"],
         refused_genre=told["name"].where(told["unknown"].eq(True) & taxonomy.refuse_unmapped),
-        unknown_tags=_unknown_tags(taxonomy, tracks["tags"]),
+        unknown_tags=_unknown_tags(taxonomy, tags),
     ), names
+
+
+def _own_tags(
+    taxonomy: Taxonomy, givers: pd.Series, tags: pd.Series
+) -> tuple[pd.Series, Counter[tuple[str, str, str]]]:
+    """Each track's tags, genres under the team's names; and how many tracks have each (giver, ``tag``, name)."""
+
+    @cache  # a catalogue has few tags, each many times
+    def own(giver: str, tag: str) -> str:
+        name = tag.removeprefix(GENRE_TAG)
+        return tag if name == tag else GENRE_TAG + (taxonomy.genre_of(name, giver) or name)
+
+    rows: list[Any] = []
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for giver, row in zip(givers, tags, strict=True):
+        genres = {tag.removeprefix(GENRE_TAG) for tag in ([] if row is None else row) if tag.startswith(GENRE_TAG)}
+        if genres:
+            counts[giver].update(genres)
+            if taxonomy.genres:
+                row = list(dict.fromkeys(own(giver, tag) for tag in row))
+        rows.append(row)
+    named = {(giver, "tag", tag): count for giver, found in counts.items() for tag, count in found.items()}
+    return pd.Series(rows, index=tags.index, dtype=object), Counter(named)
 
 
 def _unknown_tags(taxonomy: Taxonomy, tags: pd.Series) -> pd.Series:

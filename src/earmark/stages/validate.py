@@ -120,13 +120,14 @@ def run(params: Params, root: Path, *, judge: Judge) -> None:
 def summary(judgement: Judgement, names: pd.DataFrame) -> dict[str, Any]:
     """The judgement as `dvc metrics` shows it."""
     accepted = int(judgement.accepted.sum())
+    each = names.drop_duplicates(["source", "name"])  # a label and a tag may be one name
     return {
         "tracks_in": len(judgement.accepted),
         "tracks_accepted": accepted,
         "tracks_refused": len(judgement.accepted) - accepted,
         "tracks_warned": int(judgement.warnings["track_id"].nunique()),
-        "genre_names": len(names),
-        "genre_names_unmapped": int(names["mapped_to"].isna().sum()),
+        "genre_names": len(each),
+        "genre_names_unmapped": int(each["mapped_to"].isna().sum()),
         "rules": {
             name: {"severity": rule.severity, "unexpected": rule.unexpected, "success": rule.success}
             for name, rule in judgement.rules.items()

@@ -6,8 +6,8 @@ Written into the collection's folder:
   of other libraries stay.
 * ``tracks.parquet``: matched tracks get ISRC, title, artist and album where they had none; each genre as a tag
   ``genre---<name>``; and the first genre as the label, with the library as its ``genre_source``, where they had none.
-  Nothing that was there is changed, except these two with ``overwrite``. A track whose artist was unknown and now is known joins that artist's group, so that no
-  split parts them.
+  Nothing that was there is changed, except these two with ``overwrite``. A track whose artist was unknown and now is
+  known joins that artist's group, so that no split parts them.
 
 Both are replaced whole, after the last answer of the service: whatever fails before leaves the collection as it was.
 Doing it again adds nothing twice. Where several entries are one track, those matched by ISRC come first, then the
