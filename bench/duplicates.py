@@ -111,7 +111,6 @@ def main() -> None:
     figures |= recalls(copies, {(pair.first, pair.second) for pair in pairs})
     false_figures, false = false_pairs(copies, pairs)
     figures |= false_figures
-    found_in_emotify = [pair for pair in SAME_RECORDING if _originals(copies, pair) <= _as_sets(pairs)]
     if chromaprint.installed():
         figures |= peer(copies)
     other = {sorted(pair)[1] for pair in map(tuple, RELATED)}
@@ -120,7 +119,11 @@ def main() -> None:
         "settings": to_dict(settings),
         "recall_by_change": by_change(copies, {(pair.first, pair.second) for pair in pairs}),
         "false_pairs": false,
-        "duplicates_in_emotify": {"listed": SAME_RECORDING, "found_here": found_in_emotify, "remixes": REMIX},
+        "duplicates_in_emotify": {
+            "listed": SAME_RECORDING,
+            "found_here": found_in_emotify(copies, settings, arguments.processes),
+            "remixes": REMIX,
+        },
     }
     path = write_result("duplicates", figures, **notes)  # what follows takes long
     made = MadeFingerprints(real, arguments.made, min(PLANTED, arguments.made // 10))
@@ -209,6 +212,17 @@ def search(fingerprints: Fingerprints, settings: Duplicates, processes: int) -> 
     return pairs, time.perf_counter() - start
 
 
+def found_in_emotify(copies: Sequence[Copy], settings: Duplicates, processes: int) -> list[tuple[str, str]]:
+    """Those of `SAME_RECORDING` that are paired where the originals alone are searched.
+
+    Among their copies, what is there 54 times has words so popular that they are left out.
+    """
+    originals = [copy for copy in copies if copy.change == ORIGINAL]
+    pairs, _ = search(Copies(originals), settings, processes)
+    found = {frozenset((originals[pair.first].song, originals[pair.second].song)) for pair in pairs}
+    return [pair for pair in SAME_RECORDING if frozenset(pair) in found]
+
+
 def recalls(copies: Sequence[Copy], found: set[tuple[int, int]]) -> dict[str, float]:
     """By kind of change, the share of copies paired directly with their original, and Wilson's 95 % interval."""
     figures: dict[str, float] = {}
@@ -238,7 +252,7 @@ def _hits(copies: Sequence[Copy], found: set[tuple[int, int]], name: Any) -> dic
 def false_pairs(copies: Sequence[Copy], pairs: Iterable[Pair]) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """Pairs found between unrelated songs, both of the reported half, a million of such pairs; and all that there are.
 
-    The upper bound is Poisson's at 95 %.
+    The upper bound is Poisson's, one-sided, at 95 %.
     """
     from scipy.stats import chi2
 
@@ -255,7 +269,7 @@ def false_pairs(copies: Sequence[Copy], pairs: Iterable[Pair]) -> tuple[dict[str
             continue
         wrong += one.reported and two.reported
         listed.append({"first": [one.song, one.change], "second": [two.song, two.change], **vars(pair.alignment)})
-    upper = float(chi2.ppf(0.975, 2 * wrong + 2)) / 2
+    upper = float(chi2.ppf(0.95, 2 * wrong + 2)) / 2
     millions = max(possible, 1) / 1e6
     figures = {
         "false_pairs_per_million": wrong / millions,
@@ -317,15 +331,6 @@ def wilson(hits: int, of: int, z: float = 1.96) -> tuple[float, float]:
     middle = (share + extra / 2) / (1 + extra)
     half = z * np.sqrt(share * (1 - share) / of + extra / of / 4) / (1 + extra)
     return float(max(0.0, middle - half)), float(min(1.0, middle + half))
-
-
-def _originals(copies: Sequence[Copy], songs: tuple[str, str]) -> set[frozenset[int]]:
-    numbers = [number for number, copy in enumerate(copies) if copy.change == ORIGINAL and copy.song in songs]
-    return {frozenset(numbers)}
-
-
-def _as_sets(pairs: Iterable[Pair]) -> set[frozenset[int]]:
-    return {frozenset((pair.first, pair.second)) for pair in pairs}
 
 
 if __name__ == "__main__":
