@@ -44,6 +44,7 @@ from typing import Any
 
 import numpy as np
 
+from copies import encode
 from earmark.catalogue.track import Track, write_tracks
 from earmark.files import sha256_of
 from earmark.params import load_params
@@ -354,7 +355,7 @@ def _make_clip(source: Path, file: Path, seed: int) -> float:
     delayed = np.concatenate([np.zeros(500, np.float32), mono])[: len(mono)]
     stereo = np.stack([0.8 * mono + 0.2 * delayed, 0.8 * mono - 0.2 * delayed])
     stereo += np.random.default_rng(seed).normal(0, 0.003, stereo.shape)
-    file.write_bytes(_mp3(stereo.astype(np.float32), (128, 160, 192)[seed % 3]))
+    file.write_bytes(encode(stereo.astype(np.float32), RATE_HZ, "mp3", (128, 160, 192)[seed % 3]))
     return len(mono) / RATE_HZ
 
 
@@ -374,7 +375,7 @@ def _short(source: Path, place: int) -> bytes:
 
     samples, length = decode(source).waveform.numpy(), round(SHORT_SECONDS * RATE_HZ)
     start = place * length % max(1, samples.shape[1] - length)
-    return _mp3(samples[:, start : start + length], 160)
+    return encode(samples[:, start : start + length], RATE_HZ, "mp3", 160)
 
 
 def _id3(number: int) -> bytes:
@@ -382,26 +383,6 @@ def _id3(number: int) -> bytes:
     text = b"\0" + str(number).encode()
     frame = b"TIT2" + len(text).to_bytes(4, "big") + b"\0\0" + text
     return b"ID3\x03\0\0" + bytes([0, 0, len(frame) >> 7, len(frame) & 0x7F]) + frame
-
-
-def _mp3(samples: np.ndarray[Any, Any], kbit_s: int) -> bytes:
-    import io
-
-    import av
-
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp3") as container:
-        stream = container.add_stream("libmp3lame", rate=RATE_HZ, layout="stereo", options={"compression_level": "7"})
-        stream.bit_rate = 1000 * kbit_s
-        context = stream.codec_context
-        context.open()
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout="stereo")
-        frame.sample_rate, frame.pts = RATE_HZ, 0
-        into = av.AudioResampler(context.format, context.layout, RATE_HZ, frame_size=context.frame_size)
-        for part in [*into.resample(frame), *into.resample(None)]:
-            container.mux(stream.encode(part))
-        container.mux(stream.encode(None))
-    return file.getvalue()
 
 
 if __name__ == "__main__":
