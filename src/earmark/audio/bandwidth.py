@@ -14,7 +14,7 @@ _EVERY = 3  # of the hops: enough of them, at a third of the price
 # Noise of one 16-bit step RMS. That of dithering to 16 bits is half of it, what a lossy decoder leaves is far below.
 _FLOOR = 2.0**-30
 _CUT = 1 - 2 / 2**15  # a sample at full scale may be a cut one, and a cut splashes over all frequencies
-_ENOUGH_BLOCKS = 20  # of 40 ms and more
+_ENOUGH_BLOCKS = 20  # of 25 to 50 ms
 _SMOOTHED_HZ = 500.0  # lines narrower than half of it (a whistling screen, a pilot tone) are no treble
 
 

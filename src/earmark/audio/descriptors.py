@@ -1,10 +1,10 @@
-"""Descriptors: some hundred and fifty numbers that sum up a whole recording, for models that take a table.
+"""Descriptors: 133 numbers that sum up a whole recording, for models that take a table.
 
 Each curve over time (one value a frame) is summed up by its mean and standard deviation. What they describe:
 
 * ``mfcc_*``: timbre. Mel-frequency cepstral coefficients and their changes (Davis and Mermelstein, 1980).
-* ``contrast_*``: peaks against valleys in seven octave bands (Jiang et al., "Music type classification by spectral
-  contrast feature", ICME 2002).
+* ``contrast_*``: peaks against valleys in six octave bands, below them and above (Jiang et al., "Music type
+  classification by spectral contrast feature", ICME 2002).
 * ``chroma_*``: energy by pitch class, in the order of its strength, so that transposing a piece changes nothing.
 * ``interval_*``: how alike the chroma is to itself, 1 … 6 semitones away: harmony, also free of the key.
 * ``centroid``, ``bandwidth``, ``rolloff``, ``flatness``, ``zero_crossings``: brightness and noisiness.

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 AUDIO = "content_hash"
-LABEL = ("genre", "tags", "split", "group")
 PLACE = "path"
 # They follow from the audio (and from how it is measured), so other audio alone explains them.
 MEASURED = (

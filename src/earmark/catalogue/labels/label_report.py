@@ -22,7 +22,8 @@ class LabelResult:
         library: The library, in words.
         licence: Of what it says, or None.
         how: Entries by what became of them.
-        examples: The first few of each reason among those without a match: reason → (how, how many, names).
+        examples: The first few names of those without a match: (how, reason) → names.
+        reasons: How many those are: (how, reason) → number.
         tracks: In the collection.
         labelled: Of those, matched with an entry.
         nameless: Tracks that nothing could match: neither a valid ISRC nor both title and artist.
