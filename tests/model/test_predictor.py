@@ -50,12 +50,6 @@ class TestPredict:
         assert shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(1)
         assert answer.genre == answer.genres[0].genre
 
-    def test_a_file_is_answered_as_its_waveform_is(self, predictor, write, encode):
-        path = write("song.wav", encode("wav", seconds=2.0))
-        waveform = predictor.extractor.waveform(path)
-        assert predictor.predict_file(path) == predictor.predict(waveform)
-        assert predictor.predict_file(path.read_bytes()) == predictor.predict(waveform)
-
     def test_what_is_too_short_is_refused_with_the_need(self, predictor):
         with pytest.raises(AudioError, match=r"0\.90 s.*1\.00 s"):
             predictor.predict(noise(0.9))

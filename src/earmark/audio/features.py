@@ -10,7 +10,6 @@ from torch import Tensor
 
 from earmark.audio.accepted import waveform_of
 from earmark.audio.array_cache import ArrayCache
-from earmark.audio.decode import decode
 from earmark.audio.descriptors import DESCRIPTORS_VERSION, descriptor_names
 from earmark.audio.shared_cache import SharedCache
 from earmark.audio.spectrogram import LogMel, frontend_hash
@@ -21,7 +20,7 @@ Audio = Callable[[], Path | bytes]  # asked only where the audio is needed: brin
 
 
 class Extractor:
-    """Recordings to log-mel arrays. Everybody takes this door, so that training and serving hear the same numbers.
+    """Waveforms to log-mel arrays. Everybody takes this door, so that training and serving hear the same numbers.
 
     Args:
         frontend: How.
@@ -32,14 +31,6 @@ class Extractor:
         self.frontend = frontend
         self.device = device
         self._log_mel = LogMel(frontend).to(device)
-
-    def waveform(self, source: Path | bytes) -> Tensor:
-        """Decoded, mixed to mono and resampled to the front-end's rate: shape ``(time,)``.
-
-        Raises:
-            AudioError: The source cannot be decoded.
-        """
-        return decode(source, sample_rate_hz=self.frontend.sample_rate_hz, mono=True).waveform[0]
 
     def log_mel(self, waveform: Tensor) -> LogMelArray:
         """Log-mel of a mono waveform ``(time,)`` at the front-end's rate, shape ``(frames, mels)``.

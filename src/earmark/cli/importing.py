@@ -42,21 +42,19 @@ _PRUNE = click.option(
 _USE = click.option("--use/--no-use", default=True, help="Make it the catalogue in params.yaml.", show_default=True)
 
 
-_STORE = click.option(
-    "--store",
-    type=click.Choice(["auto", "files", "archives", "outside"]),
-    default="auto",
-    show_default=True,
-    help="Copy the audio as files, pack it into archives (auto: above 1,000 files), or leave it outside.",
-)
-
-
 def _source_command(cls: Any) -> click.Command:
     """`earmark import NAME PATH`: the source's own fields become options."""
+    from earmark.catalogue.imports.storing import STORES
 
     @command_of(cls)
     @_NAME
-    @_STORE
+    @click.option(
+        "--store",
+        type=click.Choice(STORES),
+        default="auto",
+        show_default=True,
+        help="Copy the audio as files, pack it into archives (auto: above 1,000 files), or leave it outside.",
+    )
     @_PRUNE
     @_USE
     @click.pass_context

@@ -64,17 +64,9 @@ class Predictor(ABC):
             heard_seconds=self.heard_seconds(waveform),
         )
 
-    def predict_file(self, source: Path | bytes) -> Prediction:
-        """The answer for one audio file, or for its bytes.
-
-        Raises:
-            AudioError: It cannot be decoded, or is too short.
-        """
-        return self.predict(self.extractor.waveform(source))
-
     @cached_property
     def extractor(self) -> Extractor:
-        """Files to waveforms to spectrograms, with this model's front-end."""
+        """Waveforms to spectrograms, with this model's front-end."""
         return Extractor(self.frontend)
 
     def probabilities(self, waveforms: Sequence[Tensor]) -> NDArray[np.float64]:

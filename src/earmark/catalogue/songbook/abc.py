@@ -85,8 +85,6 @@ def read_abc(path: Path) -> Score:
             beat=beat_quarters(beats, beat_type, cut=cut),
             pickup=float(tune.first_bar) if tune.first_bar < bar else 0.0,
             length=float(tune.now),
-            titles=tuple(header.get("T", [])),
-            composer=next((name for name in header.get("C", []) if name), None),
         )
     )
 

@@ -65,16 +65,12 @@ def read_musicxml(path: Path) -> Score:
     first = next((part for part in parts if part.beat is not None and part.bar is not None), None)
     beat, bar = (first.beat or 1.0, first.bar or 4.0) if first else (1.0, 4.0)
     opening = parts[0].measures[0].length
-    titles = [root.findtext(tag) for tag in ("movement-title", "work/work-title")]
-    creators = [creator.text for creator in root.findall("identification/creator") if creator.get("type") == "composer"]
     return check(
         Score(
             parts=sounding,
             beat=beat,
             pickup=opening if opening < bar - TOLERANCE_QUARTERS else 0.0,
             length=length,
-            titles=tuple(title.strip() for title in titles if title and title.strip()),
-            composer=next((name.strip() for name in creators if name and name.strip()), None),
         )
     )
 

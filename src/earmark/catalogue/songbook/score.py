@@ -51,16 +51,12 @@ class Score:
         beat: Length of the beat that players would tap, in quarter notes (2/4: 1, 6/8: 1.5, cut time: 2).
         pickup: Length of the upbeat before the first full bar, in quarter notes.
         length: Of the whole piece, in quarter notes.
-        titles: As printed; the first one names the piece.
-        composer: As printed, or None.
     """
 
     parts: tuple[tuple[Note, ...], ...]
     beat: float
     pickup: float
     length: float
-    titles: tuple[str, ...] = ()
-    composer: str | None = None
 
 
 def beat_quarters(beats: int, beat_type: int, *, cut: bool = False) -> float:
