@@ -84,7 +84,7 @@ def test_one_that_ignores_sigterm_is_gone_after_its_grace(tmp_path):
         supervisor.start(deaf)
         supervisor.wait_until_ready(timeout_s=20)
         start = time.monotonic()
-    assert time.monotonic() - start < 4
+    assert deaf.grace_seconds <= time.monotonic() - start < Service.grace_seconds  # its own grace, not the usual one
     assert not answers(deaf.health)
 
 
