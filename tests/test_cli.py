@@ -1,10 +1,13 @@
+import errno
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from earmark.cli import main
+from scratch import CHECKOUT
 
 EARMARK = Path(sys.executable).parent / "earmark"
 
@@ -36,3 +39,24 @@ class TestCommand:
         result = CliRunner().invoke(main, ["--root", str(tmp_path), "stage", "split"])
         assert result.exit_code == 2
         assert "missing key" in result.output and "Traceback" not in result.output
+
+    @pytest.mark.parametrize(
+        ("error", "code", "said"),
+        [
+            (KeyboardInterrupt(), 130, "goes on from there"),
+            (
+                PermissionError(errno.EACCES, "Permission denied", "/data"),
+                7,
+                "/data cannot be written: Permission denied",
+            ),
+        ],
+    )
+    def test_what_the_user_or_the_disk_ends_is_a_sentence_too(self, tmp_path, monkeypatch, error, code, said):
+        (tmp_path / "params.yaml").write_bytes((CHECKOUT / "params.yaml").read_bytes())
+
+        def fail(*_):
+            raise error
+
+        monkeypatch.setattr("earmark.stages.split.run", fail)
+        result = CliRunner().invoke(main, ["--root", str(tmp_path), "stage", "split"])
+        assert result.exit_code == code and said in result.output and "Traceback" not in result.output

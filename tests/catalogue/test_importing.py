@@ -7,18 +7,21 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from earmark.catalogue.imports import importing
 from earmark.catalogue.imports.importing import import_collection
 from earmark.catalogue.imports.inspecting import FINDING, inspect_all
+from earmark.catalogue.imports.since import unlisted
 from earmark.catalogue.imports.using import use_collection
 from earmark.catalogue.sources.folder import FolderSource
-from earmark.catalogue.sources.source import Refusal
+from earmark.catalogue.sources.source import Candidate, Refusal
 from earmark.catalogue.sources.table import TableSource
 from earmark.catalogue.track import read_tracks
 from earmark.errors import CatalogueError, ParamsError
@@ -255,6 +258,72 @@ class TestAgain:
         assert list(tracks(root).index) == ["jazz/a.mp3"]
 
 
+class TestWhatTheSourceNoLongerLists:
+    def test_has_moved_where_its_content_is_under_another_name(self, root, music):
+        put(music, {"pop/7.mp3": encode_tone("mp3", 3.5), "rock/1.mp3": encode_tone("mp3", 4.0)})
+        run(music, root)
+        before = tracks(root)
+        (music / "pop/7.mp3").rename(music / "rock/was 7.mp3")
+        result = run(music, root)
+        after = tracks(root)
+        assert dict(after["genre"]) == {"rock/1.mp3": "rock", "rock/was 7.mp3": "rock"}
+        assert after.loc["rock/was 7.mp3", "group"] == before.loc["pop/7.mp3", "group"]  # and so its side of the split
+        assert result.moved == {"pop/7.mp3": "rock/was 7.mp3"} and result.gone == ()
+        assert "Moved: pop/7.mp3 → rock/was 7.mp3." in result.summary()
+        assert set(contents(root / "data/collections/music/audio")) == {"rock/1.mp3", "rock/was 7.mp3"}
+
+    def test_stays_and_is_named_until_the_user_wants_it_out(self, root, music, song):
+        put(music, {"jazz/a.mp3": song, "rock/b.mp3": encode_tone("mp3", 4.0)})
+        run(music, root)
+        (music / "rock/b.mp3").unlink()
+        kept = run(music, root)
+        assert set(tracks(root).index) == {"jazz/a.mp3", "rock/b.mp3"}
+        assert kept.gone == ("rock/b.mp3",) and "stay: rock/b.mp3. To take them out: --prune" in kept.summary()
+        pruned = run(music, root, prune=True)
+        assert set(tracks(root).index) == {"jazz/a.mp3"}
+        assert "taken out: rock/b.mp3." in pruned.summary()
+        assert set(contents(root / "data/collections/music/audio")) == {"jazz/a.mp3"}
+
+    def test_of_another_source_stays_whatever_happens(self, root, music, song, tmp_path):
+        put(music, {"jazz/a.mp3": song})
+        run(music, root)
+        put(tmp_path / "more", {"rock/b.mp3": song})
+        result = import_collection(OtherSet(tmp_path / "more"), root, PARAMS, name="music", prune=True, processes=1)
+        assert set(tracks(root).index) == {"jazz/a.mp3", "rock/b.mp3"}
+        assert result.gone == () and not result.moved
+
+    def test_is_not_gone_for_a_folder_that_cannot_be_read(self):
+        rows = {"track_id": ["a/1", "b/c/2", "bc/3", "d/4", "e/5"], "source": ["folder"] * 4 + ["table"]}
+        refusals = [Refusal("b", "refused", "the folder cannot be read"), Refusal("d/4", "refused", "cut off")]
+        assert unlisted(pa.table(rows), "folder", [Candidate(Path("a/1"), "a/1")], refusals) == ["bc/3"]
+
+
+class TestTheCollectionsFolder:
+    @pytest.mark.parametrize("store", ["outside", "archives"])
+    def test_holds_no_audio_twice_when_it_is_stored_otherwise(self, root, music, song, store):
+        put(music, {"jazz/a.mp3": song, "jazz/b.mp3": encode_tone("mp3", 4.0)})
+        run(music, root)
+        put(music, {"jazz/b.mp3": encode_tone("mp3", 4.5)})
+        run(music, root, store=store)
+        named = {path.rpartition("::")[2] for path in tracks(root)["path"]}
+        held = {path.relative_to(root).as_posix() for path in (root / "data/collections/music/audio").rglob("*.*")}
+        assert held == {path for path in named if not Path(path).is_absolute()}
+
+    def test_is_no_matter_for_git_before_the_first_copy(self, root, music, song, monkeypatch):
+        ignored = root / "data/collections/.gitignore"
+        put(root, {"data/collections/.gitignore": b"/songbook"})
+        put(music, {"jazz/a.mp3": song})
+
+        def look_first(*arguments, **how):
+            assert ignored.read_text(encoding="utf-8") == "/songbook\n/music\n"
+            return inspect_all(*arguments, **how)
+
+        monkeypatch.setattr(importing, "inspect_all", look_first)
+        run(music, root)
+        run(music, root)
+        assert ignored.read_text(encoding="utf-8") == "/songbook\n/music\n"
+
+
 @dataclass(frozen=True)
 class Answered(FolderSource):
     """A folder whose every track somebody has answered about."""
@@ -349,6 +418,15 @@ class TestInterrupted:
         assert all_end(started.pid), "a process is left"
         assert not (root / "data/collections/music/tracks.parquet").exists()
 
+    def test_by_ctrl_c_again_and_again_it_ends_all_the_same(self, started, root):
+        for pause in (0.0, 0.3, 0.1, 0.5):
+            time.sleep(pause)
+            with suppress(ProcessLookupError):
+                os.killpg(started.pid, signal.SIGINT)
+        assert started.wait(timeout=20) != 0
+        assert all_end(started.pid), "a process is left"
+        assert "Process Spawn" not in started.stderr.read()  # what a worker says that was interrupted itself
+
 
 class TestErrors:
     def test_no_recording_at_all_names_what_was_found(self, root, music):
@@ -375,7 +453,7 @@ class TestErrors:
         with pytest.raises(CatalogueError, match="its own copies"):
             run(root, root, name="x")
 
-    @pytest.mark.parametrize("name", ["../x", "a/b", ".x", "a b", "", "songbook", "x.dvc", "-x"])
+    @pytest.mark.parametrize("name", ["../x", "a/b", ".x", "a b", "", "songbook", "x.dvc", "-x", "x" * 201])
     def test_a_name_that_will_not_do_is_refused(self, root, music, song, name):
         put(music, {"jazz/a.mp3": song})
         if name == "":

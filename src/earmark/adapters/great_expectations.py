@@ -85,7 +85,7 @@ class Session:
             except self.gx.exceptions.GreatExpectationsError as error:
                 raise _impossible(rule, str(error)) from None
             if fault := _fault(result):
-                said = f"{fault} A row of this suite has: {', '.join(tables[rule.suite].columns)}."
+                said = f"{fault.rstrip('.')}. A row of this suite has: {', '.join(tables[rule.suite].columns)}."
                 raise _impossible(rule, said)
 
     def validate(

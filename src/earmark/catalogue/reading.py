@@ -125,7 +125,7 @@ def _open_archive(path: Path, version: tuple[int, ...]) -> zipfile.ZipFile:
 def _missing(path: str, found: str) -> CatalogueError:
     return CatalogueError(
         f"The audio {path} cannot be read ({found}). `dvc pull` brings back what DVC keeps; what stays outside has to "
-        "be there: check that the disk is mounted."
+        "be there: check that the disk is mounted. If it is gone for good: earmark import … --prune takes it out."
     )
 
 

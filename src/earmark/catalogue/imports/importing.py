@@ -30,6 +30,7 @@ from earmark.catalogue.imports.rows import Rows, with_what_was_known
 from earmark.catalogue.imports.since import moves, unlisted
 from earmark.catalogue.imports.storing import Store
 from earmark.catalogue.imports.summary import ImportResult
+from earmark.catalogue.sources.registry import entries_of
 from earmark.catalogue.sources.source import Candidate, Refusal, Source
 from earmark.catalogue.track import SCHEMA, read_table, write_tracks
 from earmark.errors import CatalogueError
@@ -37,10 +38,10 @@ from earmark.files import locked, replacing
 from earmark.params import Params
 from earmark.progress import progress
 from earmark.workers import cores
-from earmark.workspace import ANSWERS, COLLECTIONS, FEATURE_CACHE, IMPORTS, REFUSED, TRACKS
+from earmark.workspace import ANSWERS, COLLECTIONS, FEATURE_CACHE, IMPORTS, REFUSED, SONGBOOK, TRACKS
 
 _SCRATCH = ".importing"
-_RESERVED = "songbook"
+_LONGEST_NAME = 200  # bytes: a file's name may have 255, and the collection's has endings
 
 
 def import_collection(
@@ -90,7 +91,7 @@ def _import(
     source: Source, root: Path, params: Params, folder: Path, store: Store, prune: bool, processes: int
 ) -> ImportResult:
     before = read_table(folder / TRACKS) if (folder / TRACKS).exists() else SCHEMA.empty_table()
-    candidates, refused = unique(source.candidates())
+    candidates, refused = unique(entries_of(source))
     if not candidates:
         raise CatalogueError(_nothing(source, refused))
     columns = (before[name].to_pylist() for name in ("track_id", "path", "content_hash"))
@@ -207,12 +208,13 @@ def _keep_out_of_git(folder: Path) -> None:
 
 
 def _check_name(name: str) -> None:
-    if not re.fullmatch(r"\w[\w.-]*", name) or name.endswith(".dvc"):
+    if not re.fullmatch(r"\w[\w.-]*", name) or name.endswith(".dvc") or len(name.encode()) > _LONGEST_NAME:
+        better = re.sub(r"[^a-z0-9]+", "-", name.lower()[:50]).strip("-") or "mine"
         raise CatalogueError(
-            f"{name!r} cannot be a collection's name: it becomes a folder, so letters, digits, '-', '_' and '.' will "
-            f"do. Try --name {re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-') or 'mine'}."
+            f"{name!r} cannot be a collection's name: it becomes a folder, so up to {_LONGEST_NAME} letters, digits, "
+            f"'-', '_' and '.' will do. Try --name {better}."
         )
-    if name == _RESERVED:
+    if name == SONGBOOK:
         raise CatalogueError(
             f"{name!r} is the embedded sample, made by `earmark import songbook`. Give another --name."
         )

@@ -1,8 +1,9 @@
 """Everything that was not taken, each with its reason: of this run, and of earlier ones."""
 
 import csv
+import os
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from earmark.catalogue.sources.source import Candidate, Refusal
 from earmark.files import replacing
@@ -32,6 +33,7 @@ def write_refusals(path: Path, refused: list[Refusal], taken: set[str], origin: 
         origin: The source's; it has read its tables anew, so what an earlier run said of their lines is over.
     """
     told = taken | {refusal.path for refusal in refused}
+    told |= {os.fspath(parent) for path in taken for parent in PurePosixPath(path).parents}  # could be read after all
     rows: set[tuple[str, str, str, str]] = {(refusal.path, refusal.kind, refusal.reason, origin) for refusal in refused}
     if path.exists():
         with path.open(encoding="utf-8", newline="") as file:

@@ -1,8 +1,8 @@
 """What an importer needs from a source of recordings: which files there are, and what is known of each.
 
 A source says before any code what it is: its name, its licence, whom to cite, what must lie where. It looks, and
-decides nothing about sound: whether a file can be decoded is found out by `earmark.catalogue.imports.importing`, which
-also stores it.
+decides nothing about sound: whether a file can be decoded is found out by `earmark.catalogue.imports`, which also
+stores it.
 
 A source is a frozen dataclass; its fields after ``path`` become options of `earmark import NAME` by themselves: their
 type, their default, and ``metadata={"help": …}``.
@@ -62,7 +62,7 @@ class Facts:
 class Candidate:
     """A file that may be a recording.
 
-    What the source does not know (None, or nothing) is taken from the file's own tags, where it has them.
+    Title, artist, album and ISRC that the source does not know (None) are taken from the file's own tags.
 
     Attributes:
         file: Where it lies now: a path, or an address such as ``s3://bucket/song.mp3``.
@@ -118,7 +118,7 @@ class Source:
     """A place from which recordings come. Subclasses are frozen dataclasses too.
 
     Attributes:
-        path: Where it lies: what the user gave.
+        path: Where it lies: what the user gave. Where a source takes addresses too, it may be a text.
         name: The importer's, as in `earmark import NAME`; the column ``source`` of the catalogue.
         licence: Under which all recordings may be used that say no other, or None where there is no such licence.
         rights: Where there is none: what is known of it instead. It is shown, and is no track's licence.
