@@ -41,14 +41,27 @@ class Workers(ProcessPoolExecutor):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """As ever; interrupted, it ends the processes and is done."""
-        try:
+        """As ever; Ctrl-C meanwhile ends the processes, and is raised when they are gone.
+
+        Not at once: Python up to 3.12 would then take the pool's thread for ended, and could hang at its exit.
+        """
+        if signal.getsignal(signal.SIGINT) is not signal.default_int_handler or not _in_main_thread():
             super().shutdown(wait, cancel_futures=cancel_futures)
-        except KeyboardInterrupt:
+            return
+        interrupted = threading.Event()
+
+        def end(*_: object) -> None:
+            interrupted.set()
             for process in multiprocessing.active_children():
                 process.kill()
+
+        signal.signal(signal.SIGINT, end)
+        try:
             super().shutdown(wait, cancel_futures=cancel_futures)
-            raise
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if interrupted.is_set():
+            raise KeyboardInterrupt
 
 
 def cores() -> int:
@@ -61,6 +74,10 @@ def one_torch_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _begin(start: Callable[..., None] | None, *arguments: Any) -> None:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -417,15 +416,6 @@ class TestInterrupted:
         assert started.wait(timeout=20) != 0
         assert all_end(started.pid), "a process is left"
         assert not (root / "data/collections/music/tracks.parquet").exists()
-
-    def test_by_ctrl_c_again_and_again_it_ends_all_the_same(self, started, root):
-        for pause in (0.0, 0.3, 0.1, 0.5):
-            time.sleep(pause)
-            with suppress(ProcessLookupError):
-                os.killpg(started.pid, signal.SIGINT)
-        assert started.wait(timeout=20) != 0
-        assert all_end(started.pid), "a process is left"
-        assert "Process Spawn" not in started.stderr.read()  # what a worker says that was interrupted itself
 
 
 class TestErrors:
