@@ -70,6 +70,12 @@ class TestColumns:
         source = table(shelf, "path,genre", "b.mp3,caf\u00e9", "jazz/a.mp3,cafe\u0301")
         assert {track.genre for track in candidates(source).values()} == {"caf\u00e9"}
 
+    def test_may_hold_line_breaks_where_the_user_says_so(self, shelf):
+        rows = ("path,title", 'b.mp3,"One', 'Two"', "jazz/a.mp3,Three")
+        found = candidates(table(shelf, *rows, multi_line=True))
+        assert {path: track.title for path, track in found.items()} == {"b.mp3": "One\nTwo", "jazz/a.mp3": "Three"}
+        assert set(candidates(table(shelf, *rows))) == {"jazz/a.mp3"}
+
     def test_that_are_not_read_are_named(self, shelf):
         source = table(shelf, "path,bpm,Genre,mood", "b.mp3,120,Soul,sad")
         assert only(source).genre == "Soul"

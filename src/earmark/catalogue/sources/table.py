@@ -4,7 +4,7 @@ PATH is the table. Its column ``path`` says where the audio lies: relative to th
 address such as ``s3://bucket/song.mp3``. The columns in `OPTIONAL` are read where they are there; ``tags`` are
 separated by ``;`` (a list in Parquet). Other columns are not read, and named in the summary. Column names are compared
 without regard to case. A delimited table is separated by whichever of tab, semicolon and comma its header has most of.
-It is UTF-8, or UTF-16 with a byte-order mark; a row is one line.
+It is UTF-8, or UTF-16 with a byte-order mark; a row is one line, unless ``multi_line``.
 
 A track's id is its path below the table's folder; of an absolute path or an address, what follows the first ``/`` or
 ``://``. With ``--measured``, the columns in `MEASURED` are believed instead of opening audio that stays outside.
@@ -37,7 +37,7 @@ OPTIONAL = ("genre", "tags", "artist", "title", "album", "isrc", "licence", "spl
 MEASURED = ("content_hash", "duration_s", "sample_rate_hz", "channels", "codec")
 _CALLED_OTHERWISE = "Where one is called otherwise, say so, as in --columns path=file."
 _REPEATED = ("genre", "artist", "album", "licence", "codec")
-_BATCH_ROWS = 10_000
+_BATCH_ROWS = 1_000
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class TableSource(Source):
         default=False,
         metadata={"help": f"Believe the table's {', '.join(MEASURED)}; audio left outside is not opened then."},
     )
+    multi_line: bool = field(default=False, metadata={"help": "Fields in quotation marks may hold line breaks."})
 
     name: ClassVar[str] = "table"
     expects: ClassVar[str] = (
@@ -142,7 +143,8 @@ class TableSource(Source):
 
     def _rows(self, columns: dict[str, str]) -> Iterator[Row | Refusal]:
         if not self._is_parquet():
-            yield from read_rows(self.path, list(columns.values()), delimiter=own_delimiter(self.path), own=True)
+            delimiter, needed = own_delimiter(self.path), list(columns.values())
+            yield from read_rows(self.path, needed, delimiter=delimiter, multi_line=self.multi_line, own=True)
             return
         names = list(dict.fromkeys(columns.values()))
         places = {name: place for place, name in enumerate(names)}
