@@ -277,10 +277,10 @@ class TestWhatTheSourceNoLongerLists:
         (music / "rock/b.mp3").unlink()
         kept = run(music, root)
         assert set(tracks(root).index) == {"jazz/a.mp3", "rock/b.mp3"}
-        assert kept.gone == ("rock/b.mp3",) and "stay: rock/b.mp3. To take them out: --prune" in kept.summary()
+        assert kept.gone == ("rock/b.mp3",) and "kept (--prune takes it out): rock/b.mp3." in kept.summary()
         pruned = run(music, root, prune=True)
         assert set(tracks(root).index) == {"jazz/a.mp3"}
-        assert "taken out: rock/b.mp3." in pruned.summary()
+        assert "Taken out, for it is no longer there: rock/b.mp3." in pruned.summary()
         assert set(contents(root / "data/collections/music/audio")) == {"jazz/a.mp3"}
 
     def test_of_another_source_stays_whatever_happens(self, root, music, song, tmp_path):

@@ -63,10 +63,12 @@ class ImportResult:
         if self.moved:
             lines.append(f"Moved: {_names([f'{old} → {new}' for old, new in self.moved.items()])}.")
         if self.gone:
-            count = f"{len(self.gone)} tracks of earlier imports"
-            fate = "were not there any more and are taken out" if self.pruned else "are not there and stay"
-            remedy = "" if self.pruned else " To take them out: --prune."
-            lines.append(f"{count} {fate}: {_names(self.gone)}.{remedy}")
+            fate = (
+                "Taken out, for it is no longer there"
+                if self.pruned
+                else "No longer there, but kept (--prune takes it out)"
+            )
+            lines.append(f"{fate}: {_names(self.gone)}.")
         for kind, said in _KINDS.items():
             lines += _refusals(said, [refusal for refusal in self.refused if refusal.kind == kind])
         if self.refused:
