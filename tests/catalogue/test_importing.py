@@ -295,6 +295,8 @@ class TestWhatTheSourceNoLongerLists:
         rows = {"track_id": ["a/1", "b/c/2", "bc/3", "d/4", "e/5"], "source": ["folder"] * 4 + ["table"]}
         refusals = [Refusal("b", "refused", "the folder cannot be read"), Refusal("d/4", "refused", "cut off")]
         assert unlisted(pa.table(rows), "folder", [Candidate(Path("a/1"), "a/1")], refusals) == ["bc/3"]
+        top = Refusal(".", "refused", "the folder cannot be read")
+        assert unlisted(pa.table(rows), "folder", [], [top]) == []
 
 
 class TestTheCollectionsFolder:
