@@ -229,6 +229,15 @@ class TestAgain:
         run(music, root)
         assert refused(root) == {}
 
+    def test_a_folder_that_can_be_read_again_is_refused_no_longer(self, root, music, song):
+        put(music, {"jazz/a.mp3": song, "rock/live/b.mp3": song[:9_000]})
+        run(music, root)
+        listed = root / "data/collections/music/refused.csv"
+        with listed.open("a", encoding="utf-8") as file:
+            file.write("jazz,refused,the folder cannot be read,folder\nsoul,refused,the folder cannot be read,folder\n")
+        run(music, root)
+        assert set(refused(root)) == {"rock/live/b.mp3", "soul"}
+
     @pytest.mark.parametrize("store", ["files", "outside"])
     def test_a_file_that_changed_just_after_it_was_looked_at_is_looked_at_again(
         self, root, music, song, store, monkeypatch
