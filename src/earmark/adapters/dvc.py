@@ -135,7 +135,6 @@ def add(root: Path, path: Path) -> None:
     Raises:
         ToolError: ``root`` is no DVC project, or DVC refuses.
     """
-    check_project(root)
     _dvc(
         root,
         "add",

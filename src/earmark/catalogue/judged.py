@@ -7,7 +7,7 @@ over it: what an older collection has not measured offends no rule, unless the r
 import pandas as pd
 
 from earmark.catalogue.splits import SIDES
-from earmark.catalogue.tags import ARTIST, artist_keys
+from earmark.catalogue.tags import ALONE, ARTIST, artist_keys
 from earmark.catalogue.track import SCHEMA
 
 # Above this frequency nothing is missed: a CD ends here, and so do ears. In Hz.
@@ -15,7 +15,7 @@ _HIGHEST_HZ = 22_050.0
 
 _LOSSLESS = ("flac", "alac", "ape", "wavpack", "tta", "wmalossless", "pcm_")
 _TEXTS = ("genre", "group", "artist", "title", "album", "isrc", "licence", "split")
-_BY_ARTIST = (ARTIST, "track:")  # what `artist_group` gives; a group with another beginning is a source's own
+_BY_ARTIST = (ARTIST, ALONE)  # what `artist_group` gives; a group with another beginning is a source's own
 
 
 def track_table(tracks: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ARTIST = "artist:"  # how a group begins that is an artist
+ALONE = "track:"  # and one that is a single track, whose artist is unknown
 _NAMES = {
     "artist": ("TPE1", "artist", "\xa9ART", "Author", "Artist", "TPE2", "albumartist", "aART", "WM/AlbumArtist"),
     "title": ("TIT2", "title", "\xa9nam", "Title"),
@@ -53,7 +54,7 @@ def artist_group(artist: str | None, track_id: str) -> str:
     The prefixes keep an artist called like a track from being taken for it.
     """
     name = " ".join(unicodedata.normalize("NFKC", artist or "").casefold().split())
-    return f"{ARTIST}{name}" if name and name not in _NOBODY else f"track:{track_id}"
+    return f"{ARTIST}{name}" if name and name not in _NOBODY else f"{ALONE}{track_id}"
 
 
 def artist_keys(artists: "pd.Series") -> "pd.Series":

@@ -31,7 +31,7 @@ from earmark.catalogue.imports.since import moves, unlisted
 from earmark.catalogue.imports.storing import Store
 from earmark.catalogue.imports.summary import ImportResult
 from earmark.catalogue.sources.registry import entries_of
-from earmark.catalogue.sources.source import Candidate, Refusal, Source
+from earmark.catalogue.sources.source import LONGEST_NAME, Candidate, Refusal, Source
 from earmark.catalogue.track import SCHEMA, read_table, write_tracks
 from earmark.errors import CatalogueError
 from earmark.files import locked, replacing
@@ -41,7 +41,6 @@ from earmark.workers import cores
 from earmark.workspace import ANSWERS, COLLECTIONS, FEATURE_CACHE, IMPORTS, REFUSED, SONGBOOK, TRACKS
 
 _SCRATCH = ".importing"
-_LONGEST_NAME = 200  # bytes: a file's name may have 255, and the collection's has endings
 
 
 def import_collection(
@@ -125,16 +124,17 @@ def _import(
         raise CatalogueError(_nothing(source, reasons))
 
     taken = places.settled(taken)
+    taken_ids = taken["track_id"].to_pylist()
     missing = unlisted(before, source.name, candidates, refused)
     moved = moves(before, missing, taken)
     gone = [track_id for track_id in missing if track_id not in moved]
     earlier_id = {new: track_id for track_id, new in moved.items()}
-    was = pa.array([earlier_id.get(track_id, track_id) for track_id in taken["track_id"].to_pylist()], pa.string())
+    was = pa.array([earlier_id.get(track_id, track_id) for track_id in taken_ids], pa.string())
     old = before.take(pc.index_in(was, value_set=before["track_id"].combine_chunks()))
     same = pc.equal(old["content_hash"], taken["content_hash"])  # null where there was none before
     replaced = taken["track_id"].filter(pc.fill_null(pc.invert(same), False))
     taken = with_what_was_known(taken, old, pc.fill_null(same, False))
-    over = pa.array([*taken["track_id"].to_pylist(), *moved, *(gone if prune else [])], pa.string())
+    over = pa.array([*taken_ids, *moved, *(gone if prune else [])], pa.string())
     tracks = pa.concat_tables([before.filter(pc.invert(pc.is_in(before["track_id"], value_set=over))), taken])
     answered = source.answers(tracks["track_id"].filter(pc.equal(tracks["source"], source.name)).to_pylist())
     if answered is not None:
@@ -143,7 +143,7 @@ def _import(
         with replacing(folder / ANSWERS / f"{source.name}.parquet") as part:
             answers.to_parquet(part, index=False)
     refused.sort(key=lambda refusal: (refusal.path, refusal.kind))
-    write_refusals(folder / REFUSED, refused, set(taken["track_id"].to_pylist()), source.origin)
+    write_refusals(folder / REFUSED, refused, set(taken_ids), source.origin)
     write_tracks(tracks, folder / TRACKS)
     storing.remove_unused(folder / "audio", root, tracks["path"].to_pylist())
     shutil.rmtree(scratch)
@@ -157,6 +157,7 @@ def _import(
         gone=tuple(gone),
         pruned=prune,
         total=len(tracks),
+        genres=pc.count_distinct(tracks["genre"]).as_py(),
         source=source.describe(),
         licence=source.licence or source.rights,
         citation=source.citation,
@@ -208,10 +209,10 @@ def _keep_out_of_git(folder: Path) -> None:
 
 
 def _check_name(name: str) -> None:
-    if not re.fullmatch(r"\w[\w.-]*", name) or name.endswith(".dvc") or len(name.encode()) > _LONGEST_NAME:
+    if not re.fullmatch(r"\w[\w.-]*", name) or name.endswith(".dvc") or len(name.encode()) > LONGEST_NAME:
         better = re.sub(r"[^a-z0-9]+", "-", name.lower()[:50]).strip("-") or "mine"
         raise CatalogueError(
-            f"{name!r} cannot be a collection's name: it becomes a folder, so up to {_LONGEST_NAME} letters, digits, "
+            f"{name!r} cannot be a collection's name: it becomes a folder, so up to {LONGEST_NAME} letters, digits, "
             f"'-', '_' and '.' will do. Try --name {better}."
         )
     if name == SONGBOOK:

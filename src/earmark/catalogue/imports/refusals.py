@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from earmark.catalogue.sources.source import Candidate, Refusal
+from earmark.catalogue.sources.walking import folders_above
 from earmark.files import replacing
 
 
@@ -31,7 +32,8 @@ def write_refusals(path: Path, refused: list[Refusal], taken: set[str], origin: 
         taken: Paths that this run has taken.
         origin: The source's; it has read its tables anew, so what an earlier run said of their lines is over.
     """
-    told = taken | {refusal.path for refusal in refused} | _folders_of(taken)  # these could be read after all
+    told = taken | {refusal.path for refusal in refused}
+    told.update(folder for path in taken for folder in folders_above(path))  # these could be read after all
     rows: set[tuple[str, str, str, str]] = {(refusal.path, refusal.kind, refusal.reason, origin) for refusal in refused}
     if path.exists():
         with path.open(encoding="utf-8", newline="") as file:
@@ -44,12 +46,3 @@ def write_refusals(path: Path, refused: list[Refusal], taken: set[str], origin: 
         into = csv.writer(file, lineterminator="\n")
         into.writerow(["path", "kind", "reason", "source"])
         into.writerows(sorted(rows))
-
-
-def _folders_of(paths: Iterable[str]) -> set[str]:
-    """All folders above ``paths``; each is met once, for of a million tracks few have a folder of their own."""
-    folders = {"."}
-    for path in paths:
-        while (end := path.rfind("/")) > 0 and (path := path[:end]) not in folders:
-            folders.add(path)
-    return folders

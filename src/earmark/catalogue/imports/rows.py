@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from earmark.audio.metering import Measures
 from earmark.catalogue.imports.inspecting import Finding
 from earmark.catalogue.sources.source import Candidate, Source
-from earmark.catalogue.tags import artist_group
+from earmark.catalogue.tags import ALONE, artist_group
 from earmark.catalogue.track import GENRE_TAG, SCHEMA
 
 _ROWS_A_PART = 10_000
@@ -78,7 +78,7 @@ def with_what_was_known(taken: pa.Table, old: pa.Table, same: pa.ChunkedArray) -
             taken = taken.set_column(taken.schema.get_field_index("genre_source"), SCHEMA.field("genre_source"), giver)
         taken = taken.set_column(place, SCHEMA.field(name), pc.coalesce(taken[name], known))
     # Its artist has been named by a label, or it was called otherwise when its side of the split was decided.
-    alone = pc.and_(same, pc.starts_with(taken["group"], "track:"))
+    alone = pc.and_(same, pc.starts_with(taken["group"], ALONE))
     group = taken.schema.get_field_index("group")
     taken = taken.set_column(group, SCHEMA.field("group"), pc.if_else(alone, old["group"], taken["group"]))
     tags = taken["tags"].to_pylist()

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from earmark.catalogue.sources.source import Candidate, Refusal
+from earmark.catalogue.sources.walking import folders_above
 
 
 def unlisted(before: pa.Table, source: str, candidates: Iterable[Candidate], refused: Iterable[Refusal]) -> list[str]:
@@ -15,16 +16,7 @@ def unlisted(before: pa.Table, source: str, candidates: Iterable[Candidate], ref
     """
     named = {candidate.path for candidate in candidates} | {refusal.path for refusal in refused}
     ids = before["track_id"].filter(pc.equal(before["source"], source)).to_pylist()
-    return [each for each in ids if each not in named and not _below(each, named)]
-
-
-def _below(path: str, named: set[str]) -> bool:
-    """Whether a folder above ``path`` is among ``named``; without pathlib, for a catalogue asks it a million times."""
-    while (end := path.rfind("/")) > 0:
-        path = path[:end]
-        if path in named:
-            return True
-    return "." in named
+    return [each for each in ids if each not in named and named.isdisjoint(folders_above(each))]
 
 
 def moves(before: pa.Table, missing: list[str], taken: pa.Table) -> dict[str, str]:

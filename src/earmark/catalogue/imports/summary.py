@@ -11,8 +11,7 @@ import pyarrow.compute as pc
 
 from earmark.catalogue.sources.folder import FolderSource
 from earmark.catalogue.sources.source import Refusal
-from earmark.catalogue.track import iter_rows
-from earmark.workspace import REFUSED, TRACKS
+from earmark.workspace import REFUSED
 
 _SHOWN = 3
 
@@ -31,6 +30,7 @@ class ImportResult:
         gone: Earlier tracks of this source that it does not list any more.
         pruned: Whether these were taken out; otherwise they stay.
         total: Tracks in the collection now.
+        genres: How many they have.
         source: The source, in words.
         licence: Of the recordings, where the source knows.
         citation: Whom to name, where the source knows.
@@ -45,6 +45,7 @@ class ImportResult:
     gone: tuple[str, ...]
     pruned: bool
     total: int
+    genres: int
     source: str
     licence: str | None
     citation: str | None
@@ -73,7 +74,7 @@ class ImportResult:
             lines += _refusals(said, [refusal for refusal in self.refused if refusal.kind == kind])
         if self.refused:
             lines.append(f"Every one of them with its reason: {self.folder / REFUSED}")
-        if len({row["genre"] for row in iter_rows(self.folder / TRACKS, ["genre"])} - {None}) < 2:
+        if self.genres < 2:
             by_folder = pc.unique(self.taken["source"]).to_pylist() == [FolderSource.name]
             lines.append(
                 "Warning: a model tells genres apart, so it needs two at least." + (_BY_FOLDER if by_folder else "")

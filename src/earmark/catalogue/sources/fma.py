@@ -25,6 +25,7 @@ from earmark.catalogue.sources.matching import Listed, folded, listed, matched
 from earmark.catalogue.sources.source import Candidate, Refusal, Source, check_folder, listing, not_laid_out
 from earmark.catalogue.sources.tables import Row, genre_or_none, official_split, read_rows, whole
 from earmark.catalogue.sources.walking import beside, walk
+from earmark.catalogue.track import GENRE_TAG
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -182,7 +183,7 @@ class FmaSource(Source):
         numbers = _numbers(row["track.genres_all"])
         try:
             kept = [titles[number].root for number in numbers] if self.genres == "root" else numbers
-            tags = dict.fromkeys(f"genre---{titles[number].title}" for number in kept)
+            tags = dict.fromkeys(f"{GENRE_TAG}{titles[number].title}" for number in kept)
         except KeyError as error:
             raise ValueError(f"its genre {error.args[0]} is not in genres.csv") from None
         artist = row.get("artist.id")

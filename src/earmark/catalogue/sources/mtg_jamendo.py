@@ -24,6 +24,7 @@ from earmark.catalogue.sources.matching import Listed, listed, matched
 from earmark.catalogue.sources.source import Candidate, Refusal, Source, check_folder, listing, not_laid_out
 from earmark.catalogue.sources.tables import Asides, Row, read_rows
 from earmark.catalogue.sources.walking import beside
+from earmark.catalogue.track import GENRE_TAG
 from earmark.errors import CatalogueError
 
 AUDIO = ("audio", "audio-low", "raw_30s/audio", "raw_30s/audio-low")
@@ -123,7 +124,7 @@ def _listed(
     tags = (*([row["TAGS"]] if row["TAGS"] else ()), *row.beyond)
     if strange := [tag for tag in tags if "---" not in tag]:
         return Refusal(row.where, "row", f"its tag {strange[0]!r} is not of the form category---tag")
-    genres = [tag.partition("---")[2] for tag in tags if tag.startswith("genre---")]
+    genres = [tag.partition("---")[2] for tag in tags if tag.startswith(GENRE_TAG)]
     return listed(
         row.where,
         row["PATH"],

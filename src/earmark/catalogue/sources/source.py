@@ -21,7 +21,7 @@ from earmark.errors import CatalogueError
 if TYPE_CHECKING:  # an import's processes start without pandas
     import pandas as pd
 
-_LONGEST_NAME = 200  # bytes
+LONGEST_NAME = 200  # of a collection, in bytes: a file's may have 255, and its files have endings
 
 Kind = Literal["refused", "ignored", "row", "answer"]
 
@@ -165,11 +165,8 @@ class Source:
 
 
 def collection_of(name: str) -> str:
-    """The name of a folder or a table, as far as it can name a collection; empty where nothing of it can.
-
-    A collection's files have their ends behind it, and no file's name is longer than 255 bytes.
-    """
-    fit = re.sub(r"[^\w.-]+", "-", name).encode("utf-8", "ignore")[:_LONGEST_NAME].decode("utf-8", "ignore")
+    """The name of a folder or a table, as far as it can name a collection; empty where nothing of it can."""
+    fit = re.sub(r"[^\w.-]+", "-", name).encode("utf-8", "ignore")[:LONGEST_NAME].decode("utf-8", "ignore")
     return fit.strip("-._").lower()
 
 

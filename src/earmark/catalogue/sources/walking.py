@@ -30,6 +30,14 @@ def claims_audio(path: str) -> bool:
     return PurePath(path).suffix.lower() in AUDIO_SUFFIXES
 
 
+def folders_above(path: str) -> Iterator[str]:
+    """Every folder that ``path`` lies in, the inmost first, ``.`` at last; no pathlib: it is asked a million times."""
+    while (end := path.rfind("/")) > 0:
+        path = path[:end]
+        yield path
+    yield "."
+
+
 def top_folder(path: str) -> str | None:
     """The first folder of a path below a collection's audio, or None for a file that lies in no folder.
 
