@@ -44,3 +44,9 @@ class ToolError(EarmarkError):
     """Another program (dvc, prefect, bentoml …) failed or is missing."""
 
     exit_code = 7
+
+
+class FeedbackError(EarmarkError):
+    """A listening history cannot be read or kept, or there is too little of it for what was asked."""
+
+    exit_code = 8
