@@ -34,6 +34,27 @@ class Songbook:
 
 
 @dataclass(frozen=True)
+class Listeners:
+    """Made-up listeners whose taste is known: the demo's listening, and the proof of what is estimated from listening."""
+
+    seed: int
+    listeners: int
+    days: int
+    plays_per_listener: float
+    spotify_share: float
+    bots: int
+    groups: int
+    categories: int
+    genre_link: float
+    group_taste: float
+    own_taste: float
+    quality: float
+    exposure: float
+    drift_per_year: float
+    reaction_share: float
+
+
+@dataclass(frozen=True)
 class Validation:
     """What is fit to enter: the numbers that the rules of expectations.yaml refer to."""
 
@@ -47,6 +68,22 @@ class Validation:
     min_tracks_per_genre: int
     min_groups_per_genre: int
     max_refused_share: float
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """Which snapshot of feedback is in use, what may enter, and what is published."""
+
+    snapshot: str
+    earliest_year: float
+    max_ahead_hours: float
+    max_play_hours: float
+    max_hours_per_day: float
+    max_plays_per_hour: int
+    max_repeats_per_day: int
+    bot_days: int
+    min_listeners: int
+    retrain_share: float
 
 
 @dataclass(frozen=True)
@@ -159,7 +196,9 @@ class Params:
 
     catalogue: Catalogue
     songbook: Songbook
+    listeners: Listeners
     validation: Validation
+    feedback: Feedback
     duplicates: Duplicates
     split: Split
     frontend: Frontend

@@ -18,6 +18,12 @@ REFUSED = "refused.csv"
 ANSWERS = "answers"  # <source>.parquet
 SONGBOOK = "songbook"  # a stage makes this one; no import and no label may
 
+# What listeners did: the store (live, a side effect), and snapshots of it (files, which DVC keeps).
+FEEDBACK_STORE = Path("feedback.db")
+SNAPSHOTS = Path("data/feedback")
+LISTENING = "listening"  # the snapshot of this project's store
+SILENCE = "none"  # the empty one
+
 DUPLICATES = Path("data/duplicates.parquet")
 CATALOGUE = Path("data/catalogue.parquet")
 QUARANTINE = Path("data/quarantine.csv")
@@ -48,6 +54,7 @@ FEATURE_CACHE = Path(".earmark/features")
 SEARCH = Path(".earmark/search")
 CHECKPOINTS = Path(".earmark/checkpoints")
 LOGS = Path(".earmark/logs")
+REFUSED_FEEDBACK = Path(".earmark/refused")  # rows of feedback that an import refused, a file each
 IMPORTS = Path(".earmark/imports")  # what imports have found out about files that did not change since
 
 

@@ -52,13 +52,13 @@ class Documents:
 class Session:
     """One ephemeral context of Great Expectations."""
 
-    def __init__(self, parameters: Mapping[str, Any]) -> None:
+    def __init__(self, parameters: Mapping[str, Any], section: str = "validation") -> None:
         os.environ.update(_QUIET)
         logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
         import great_expectations as gx
 
         self.gx = gx
-        self.parameters = dict(parameters)
+        self.parameters, self.section = dict(parameters), section
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False, "metric_calculations": False}
         self.source = context.data_sources.add_pandas("earmark")
@@ -79,7 +79,7 @@ class Session:
                 )
             except self.gx.exceptions.SuiteParameterError as error:
                 raise ParamsError(
-                    f"{rule.where}: {error}. Parameters are those of validation in params.yaml: "
+                    f"{rule.where}: {error}. Parameters are those of {self.section} in params.yaml: "
                     f"{', '.join(self.parameters)}."
                 ) from None
             except self.gx.exceptions.GreatExpectationsError as error:
@@ -102,17 +102,27 @@ class Session:
         Returns:
             Name of the rule → what was found; and what is to be shown of it.
         """
-        expectations = [self._expectation(rule) for rule in rules]
-        suites = self.gx.ExpectationSuite(name=suite, expectations=expectations)
-        outcome = self._batch(suite, _needed(table, rules)).validate(
-            suites, result_format=_RESULT_FORMAT, expectation_parameters=self.parameters
-        )
+        outcome, suites = self._outcome(suite, table, rules)
         results = {result.expectation_config.meta["name"]: result for result in outcome.results}
         findings = {rule.name: _finding(results[rule.name], rule) for rule in rules}
         for result in outcome.results:
             result.result = _for_readers(result.result, labels)
         outcome.results = [results[rule.name] for rule in rules]  # it sorts them by column
         return findings, self._documents(outcome, suites)
+
+    def findings(self, suite: str, table: pd.DataFrame, rules: Sequence[Rule]) -> list[tuple[Rule, Finding]]:
+        """As `validate`, without the pages: for tables that come in batches."""
+        if not rules:
+            return []
+        outcome = self._outcome(suite, table, rules)[0]
+        results = {result.expectation_config.meta["name"]: result for result in outcome.results}
+        return [(rule, _finding(results[rule.name], rule)) for rule in rules]
+
+    def _outcome(self, suite: str, table: pd.DataFrame, rules: Sequence[Rule]) -> tuple[Any, Any]:
+        suites = self.gx.ExpectationSuite(name=suite, expectations=[self._expectation(rule) for rule in rules])
+        batch = self._batch(suite, _needed(table, rules))
+        outcome = batch.validate(suites, result_format=_RESULT_FORMAT, expectation_parameters=self.parameters)
+        return outcome, suites
 
     def _batch(self, name: str, table: pd.DataFrame) -> Any:
         if name not in self.batches:

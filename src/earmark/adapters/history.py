@@ -8,7 +8,8 @@ from earmark.adapters import git
 from earmark.adapters.versions import Entry, Versions, known_collections
 from earmark.catalogue.change_report import lines_of_json, text
 from earmark.catalogue.changes import compare
-from earmark.errors import CatalogueError
+from earmark.errors import CatalogueError, ToolError
+from earmark.workspace import LISTENING, SNAPSHOTS
 
 _ID_DIGITS = 7
 
@@ -50,6 +51,28 @@ def diff(root: Path, name: str, old: str, new: str | None, *, whole: bool, as_js
         yield from text(changes, whole=whole)
     else:
         yield "no difference"
+
+
+def snapshots_before(root: Path) -> Iterator[str]:
+    """Which commits hold a snapshot of feedback, and how their data are done away with: for who forgets a listener."""
+    record = (SNAPSHOTS / LISTENING).with_name(LISTENING + ".dvc")
+    try:
+        found = list(git.commits(root, "HEAD", [record]))
+    except ToolError:
+        found = []
+    if not found:
+        yield "No commit holds a snapshot. `earmark feedback snapshot` writes the next one without the listener."
+        return
+    yield (
+        f"{len(found)} commits, {found[-1].id[:_ID_DIGITS]} ({found[-1].at:%Y-%m-%d}) to {found[0].id[:_ID_DIGITS]} "
+        f"({found[0].at:%Y-%m-%d}), hold earlier snapshots of feedback. What the listener did is still in those, under "
+        "the keyed hash: in DVC's cache here, in its remotes, and in other people's copies."
+    )
+    yield (
+        "To remove it there too: `earmark feedback snapshot`, commit, then `dvc gc --workspace --cloud` here (it keeps "
+        "only what the workspace needs), and `dvc gc --workspace` in every other copy. Models that learnt from them "
+        "are not changed by that: train again."
+    )
 
 
 def _as_line(entry: Entry) -> str:

@@ -21,7 +21,13 @@ SUITES = {
     "splits": "Nothing on two sides of the split",
     "catalogue": "What is left, as a whole",
 }
+FEEDBACK_SUITES = {
+    "events": "Each event by itself",
+    "listening": "What a listener did in a day",
+}
 SEVERITIES = ("critical", "warning", "info")
+
+_ALL = (*SUITES, *FEEDBACK_SUITES)
 
 _KINDS: dict[str, type] = {
     "name": str,
@@ -42,7 +48,7 @@ class Rule:
 
     Attributes:
         name: Unique in the whole file.
-        suite: ``tracks``, ``genres``, ``splits`` or ``catalogue``.
+        suite: A name in `SUITES` or `FEEDBACK_SUITES`.
         type: Great Expectations' name for it, such as ``expect_column_values_to_be_between``.
         kwargs: Its arguments; ``{"$PARAMETER": name}`` stands for a parameter.
         severity: ``critical``, ``warning`` or ``info``.
@@ -72,31 +78,35 @@ class Rule:
         return tuple(self.kwargs.get("column_list") or [self.kwargs["column"]])
 
 
-def read_suites(path: Path, parameters: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> list[Rule]:
-    """The rules at ``path``, in the order in which they are judged.
+def read_suites(
+    path: Path, parameters: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], section: str = "validation"
+) -> list[Rule]:
+    """The rules of some suites at ``path``, in the order in which they are judged.
 
     Args:
         path: expectations.yaml.
-        parameters: The section ``validation`` of params.yaml, to which ``when`` and texts may refer.
-        tables: Suite → a small table with its columns, to which reasons may refer.
+        parameters: Those of ``section``, to which ``when`` and texts may refer.
+        tables: Suite → a small table with its columns, to which reasons may refer; other suites are passed over.
+        section: Of params.yaml.
 
     Raises:
         ParamsError: Something is wrong with an entry; the message names it and its line.
     """
     content = read_yaml(path)
     if not isinstance(content, dict):
-        raise ParamsError(f"{path} should hold the suites {', '.join(SUITES)}, but holds {content!r}.")
-    if strangers := [str(key) for key in content if key not in SUITES]:
-        raise ParamsError(f"{path}: there is no suite {', '.join(strangers)}. The suites are {', '.join(SUITES)}.")
+        raise ParamsError(f"{path} should hold the suites {', '.join(_ALL)}, but holds {content!r}.")
+    if strangers := [str(key) for key in content if key not in _ALL]:
+        raise ParamsError(f"{path}: there is no suite {', '.join(strangers)}. The suites are {', '.join(_ALL)}.")
     rules: dict[str, Rule] = {}
-    for suite in SUITES:
+    for suite in tables:
         entries = content.get(suite) or []
         if not isinstance(entries, list):
             raise ParamsError(
                 f"{path}: the suite {suite} should be a list of expectations, each with a dash before it."
             )
         for number, entry in enumerate(entries, start=1):
-            rule = _Entry(entry, suite, f"{path}, suite {suite}, entry {number}").rule(parameters, tables[suite])
+            where = f"{path}, suite {suite}, entry {number}"
+            rule = _Entry(entry, suite, where, section).rule(parameters, tables[suite])
             if rule.name in rules:
                 raise ParamsError(f"{rule.where}: the name is taken: {rules[rule.name].where}. Names are unique.")
             rules[rule.name] = rule
@@ -106,10 +116,10 @@ def read_suites(path: Path, parameters: Mapping[str, Any], tables: Mapping[str, 
 class _Entry:
     """One entry of the file, on its way to a `Rule`."""
 
-    def __init__(self, content: Any, suite: str, where: str) -> None:
+    def __init__(self, content: Any, suite: str, where: str, section: str) -> None:
         if not isinstance(content, Lined):
             raise ParamsError(f"{where} should be an expectation with name, type and kwargs, but is {content!r}.")
-        self.content, self.suite = content, suite
+        self.content, self.suite, self.section = content, suite, section
         self.where = f"{where} ({content.get('name', 'without a name')}, line {content.line})"
         if unknown := [str(key) for key in content if key not in _KINDS]:
             raise self.wrong(f"unknown key {', '.join(unknown)}. Known here: {', '.join(_KINDS)}.")
@@ -126,7 +136,9 @@ class _Entry:
         when = self.content.get("when")
         if when is not None and not isinstance(parameters.get(when), bool):
             switches = ", ".join(name for name, value in parameters.items() if isinstance(value, bool))
-            raise self.wrong(f"when is {when!r}; it must be a true or false of validation in params.yaml: {switches}.")
+            raise self.wrong(
+                f"when is {when!r}; it must be a true or false of {self.section} in params.yaml: {switches}."
+            )
         kwargs = self.content.get("kwargs", {})
         demands, (said,) = self._text("notes", "", parameters)
         # A reason may also speak of the row's values, of the twin that stays, and of what a whole column showed.

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from earmark.cli.feedback import feedback
 from earmark.cli.history import catalogue
 from earmark.cli.importing import import_
 from earmark.cli.labelling import label
@@ -54,7 +55,7 @@ def main(ctx: click.Context, root: Path | None) -> None:
     ctx.obj = root
 
 
-for _group in (import_, label, catalogue, stage):
+for _group in (import_, label, feedback, catalogue, stage):
     main.add_command(_group)
 
 

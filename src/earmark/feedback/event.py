@@ -68,13 +68,13 @@ class Event(NamedTuple):
         kind: ``play`` (listened, to whatever end), ``skip`` (ended by the listener's own wish to hear something else),
             ``like`` and ``dislike`` (said so, or did not when asked: see ``value``), ``rating``, ``feeling`` (felt
             ``word``, or did not), ``tag`` (called it ``word``), ``comment`` (used ``word`` in a comment).
-        listener: Who, as the source or the user calls them; None where nobody is told apart (counts of a whole service).
-            Hashed at the door and never stored.
+        listener: Who, as the source or the user calls them; None where nobody is told apart (counts of a whole
+            service). Hashed at the door and never stored.
         at_us: When it happened (a play: when it ended, if the service tells that), in microseconds since 1970 UTC; None
             where no time is known: then it is a state, and a newer import of the same state takes its place.
         ms_played: For how long it sounded, in milliseconds, or None.
-        value: ``like``, ``dislike``, ``feeling``: 1 yes, 0 no, None taken back. ``rating``: 0 worst to 1 best. Else None.
-            Where a service has one scale, say both: a dislike is ``like`` 0 and ``dislike`` 1.
+        value: ``like``, ``dislike``, ``feeling``: 1 yes, 0 no, None taken back. ``rating``: 0 worst to 1 best. Else
+            None. Where a service has one scale, say both: a dislike is ``like`` 0 and ``dislike`` 1.
         word: Of a feeling, tag or comment; at most `LONGEST_WORD` characters; else None.
         times: How often it happened, where a row stands for several.
         started: ``chosen`` (the listener picked this song), ``continued`` (it came by itself: the next of an album,

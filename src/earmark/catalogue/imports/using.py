@@ -1,4 +1,4 @@
-"""Which collection is the catalogue: one line of params.yaml, which belongs to people."""
+"""Which collection and which snapshot are in use: single lines of params.yaml, which belongs to people."""
 
 import json
 import re
@@ -12,21 +12,26 @@ from earmark.workspace import PARAMS
 
 
 def use_collection(root: Path, name: str) -> None:
-    """Make ``name`` the catalogue in params.yaml; every other line, and the comments, stay as they are.
+    """Make ``name`` the catalogue in params.yaml, as `use` does."""
+    use(root, "catalogue", "collection", name)
+
+
+def use(root: Path, section: str, key: str, name: str) -> None:
+    """Let ``key`` of ``section`` be ``name`` in params.yaml; every other line, and the comments, stay as they are.
 
     Raises:
-        ParamsError: params.yaml has no line ``collection:`` under ``catalogue:``.
+        ParamsError: params.yaml has no such line.
     """
     path = root / PARAMS
     text = path.read_text(encoding="utf-8")
     # Within the section: what is indented, empty or a comment, until the line.
     line = re.compile(
-        r"(^catalogue:[^\n]*\n(?:[ \t#][^\n]*\n|\n)*?[ \t]+collection:[ \t]*)([^\s#]+|'[^'\n]*'|\"[^\"\n]*\")([ \t]*)",
+        rf"(^{section}:[^\n]*\n(?:[ \t#][^\n]*\n|\n)*?[ \t]+{key}:[ \t]*)([^\s#]+|'[^'\n]*'|\"[^\"\n]*\")([ \t]*)",
         re.M,
     )
     found = line.search(text)
     if not found:
-        raise ParamsError(f"{path} has no line `collection:` under `catalogue:`. Write there: collection: {name}")
+        raise ParamsError(f"{path} has no line `{key}:` under `{section}:`. Write there: {key}: {name}")
     value = name if yaml.safe_load(name) == name else json.dumps(name)  # a name such as 2024 must stay text
     room = len(found[2]) + len(found[3])  # keeps a comment in its column
     gap = " " * max(room - len(value), 1) if found[3] else ""

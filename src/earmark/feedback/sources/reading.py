@@ -5,9 +5,11 @@ alone; the next one is read as if nothing had been.
 """
 
 import io
+import lzma
 import re
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ _LARGEST_ROW = 1 << 24  # bytes
 _LARGEST_WHOLE = 1 << 30  # bytes
 _BETWEEN = re.compile(rb"\}\s*,\s*\{")
 _BOM = b"\xef\xbb\xbf"
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, RuntimeError, EOFError)
+_PACKED = (".xz", ".zst", ".gz", ".bz2", ".7z", ".rar")  # what is not looked into
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,10 @@ class Part:
                 for member in self.members:
                     stream = stack.enter_context(_opened(stream, member, stack))
                 yield stream
-            except (zipfile.BadZipFile, tarfile.TarError, RuntimeError, NotImplementedError, EOFError) as error:
+            except _DAMAGED as error:
                 raise FeedbackError(
-                    f"{self.place} is a damaged or locked archive ({error}). Download it again, or unpack it yourself and "
-                    "give the folder. What was read before stays; the same command again adds the rest."
+                    f"{self.place} is a damaged or locked archive ({error}). Download it again, or unpack it yourself "
+                    "and give the folder. What was read before stays; the same command again adds the rest."
                 ) from None
             except OSError as error:
                 raise FeedbackError(
@@ -87,19 +91,28 @@ def find_parts(path: Path, *patterns: str) -> list[Part]:
     return sorted(found, key=lambda part: _natural(part.name))
 
 
+def parts_or_itself(path: Path, *patterns: str) -> list[Part]:
+    """As `find_parts`; but a file that is no archive is taken whatever it is called, because the user has named it."""
+    every = all_parts(path)
+    return every if len(every) == 1 and not every[0].members and path.is_file() else find_parts(path, *patterns)
+
+
 def all_parts(path: Path) -> list[Part]:
-    """Every file below ``path``, as `find_parts`; a file that is no archive is itself, whatever it is called."""
+    """Every file below ``path``, as `find_parts`; a file that is no archive is itself, whatever it is called.
+
+    What macOS lays beside files (``__MACOSX``, ``._name``) is none.
+    """
     try:
         if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.is_file())
+            files = sorted(file for file in path.rglob("*") if file.is_file() and not _of_macos(file.name))
             return [
                 part for file in files for part in _within(file, file.relative_to(path).as_posix(), archives_too=True)
             ]
         return list(_within(path, path.name, archives_too=True))
     except OSError as error:
         raise FeedbackError(
-            f"{path} cannot be read ({error.strerror}; seen from {Path.cwd()}). Give the file, folder or archive of the "
-            "export as you got it."
+            f"{path} cannot be read ({error.strerror}; seen from {Path.cwd()}). Give the file, folder or archive of "
+            "the export as you got it."
         ) from None
 
 
@@ -107,17 +120,20 @@ def not_found(path: Path, needed: str) -> FeedbackError:
     """The error for a ``path`` that holds nothing of the format, with what it holds instead."""
     names = [part.name for part in all_parts(path)]
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    packed = "Unpack it, and give the folder. " if any(name.casefold().endswith(_PACKED) for name in names) else ""
     return FeedbackError(
-        f"{path} holds no {needed}. Found: {shown or 'nothing'}. Is it another export? `earmark feedback import --help` "
-        "lists the formats."
+        f"{path} holds no {needed}. Found: {shown or 'nothing'}. {packed}Is it another export? `earmark feedback "
+        "import --help` lists the formats."
     )
 
 
 def json_array(part: Part) -> Iterator[tuple[str, dict[str, Any] | Refused]]:
     """The objects of a JSON file that is one array of them, with where each stands: ``name.json:[17]``.
 
+    A damaged row is refused, in pieces if ``},{`` stands in one of its names or lists; no other row is lost by it.
+
     Raises:
-        FeedbackError: It does not begin as an array.
+        FeedbackError: It does not begin as an array, or one of its rows does not end.
     """
     label, number, loads = part.label, 0, orjson.loads
     with part.open() as stream:
@@ -126,10 +142,15 @@ def json_array(part: Part) -> Iterator[tuple[str, dict[str, Any] | Refused]]:
         ends: list[int] = []  # where it seemed to end, and did not: in a name, or between objects within
         while True:
             match = _BETWEEN.search(buffer, place)
-            if match is None or match.end() == len(buffer):  # more white space may follow
+            if match is None:
                 more = stream.read(_CHUNK)
                 if not more:
                     break
+                if len(buffer) - start > _LARGEST_ROW:
+                    raise FeedbackError(
+                        f"{part.name}: the object [{number}] does not end within {_LARGEST_ROW >> 20} MiB; a listening "
+                        "history is an array of small ones. Is it the right file of the export?"
+                    )
                 buffer, ends = buffer[start:] + more, [end - start for end in ends]
                 # From before the last brace: what stands between it and the next may have been cut in two.
                 place, start = max(ends[-1] if ends else 0, buffer.rfind(b"}", 0, len(buffer) - len(more))), 0
@@ -139,6 +160,11 @@ def json_array(part: Part) -> Iterator[tuple[str, dict[str, Any] | Refused]]:
             try:
                 row = loads(buffer[start:end])
             except orjson.JSONDecodeError as error:
+                if several := _several(buffer[start:end], error):
+                    yield from _numbered(several, label, number)
+                    start = place = match.end() - 1
+                    number, ends = number + len(several), []
+                    continue
                 ends.append(end)
                 place = end
                 if len(ends) <= _MOST_PIECES and end - start <= _LARGEST_ROW:
@@ -154,9 +180,9 @@ def json_array(part: Part) -> Iterator[tuple[str, dict[str, Any] | Refused]]:
 
 def _array_begin(stream: IO[bytes], part: Part) -> bytes:
     head = b""
-    while len(head) < _CHUNK and (more := stream.read(_CHUNK)):
+    while more := stream.read(_CHUNK):
         head = (head + more).removeprefix(_BOM).lstrip()
-        if head:
+        if head and not _BOM.startswith(head):
             break
     if not head.startswith(b"["):
         raise FeedbackError(
@@ -169,31 +195,48 @@ def _array_begin(stream: IO[bytes], part: Part) -> bytes:
 def _array_end(
     buffer: bytes, start: int, ends: list[int], label: str, number: int
 ) -> Iterator[tuple[str, dict[str, Any] | Refused]]:
-    """The last object of an array, what is left of damaged ones before it, and what is wrong with the end, if anything."""
+    """The last object of an array, what is left of damaged ones before it, and what is wrong with the end."""
     text = buffer.rstrip()
     closed = text.endswith(b"]")
-    text = text[:-1].rstrip() if closed else text
+    text = (text[:-1].rstrip() if closed else text).removesuffix(b",").rstrip()
     while start < len(text):
         where = f"{label}:[{number}]"
         for end in (*ends, len(text)):
             try:
-                row = orjson.loads(text[start:end])
+                rows = [orjson.loads(text[start:end])]
             except orjson.JSONDecodeError as error:
-                problem = error
-                continue
-            yield where, row if isinstance(row, dict) else Refused(where, "no object")
-            break
+                problem, rows = error, _several(text[start:end], error)
+            if rows:
+                yield from _numbered(rows, label, number)
+                number += len(rows)
+                break
         else:
             if not ends and not closed:
                 break
             yield where, _no_json(where, problem)
             end = ends[0] if ends else len(text)
-        number += 1
+            number += 1
         start = text.find(b"{", end) if b"{" in text[end:] else len(text)
         ends = [later for later in ends if later > start]
     if not closed:
         where = f"{label}:[{number}]"
         yield where, Refused(where, "the file is cut off here")
+
+
+def _several(text: bytes, error: Exception) -> list[Any]:
+    """The rows in ``text``, where something that is no object (null, a number) stands between objects; else none."""
+    if "after document" not in str(error):
+        return []
+    try:
+        return cast(list[Any], orjson.loads(b"[" + text + b"]"))
+    except orjson.JSONDecodeError:
+        return []
+
+
+def _numbered(rows: list[Any], label: str, first: int) -> Iterator[tuple[str, dict[str, Any] | Refused]]:
+    for number, row in enumerate(rows, start=first):
+        where = f"{label}:[{number}]"
+        yield where, row if isinstance(row, dict) else Refused(where, "no object")
 
 
 def json_lines(part: Part) -> Iterator[tuple[str, dict[str, Any] | Refused]]:
@@ -255,8 +298,8 @@ def text_of(part: Part) -> Iterator[str]:
                 yield line
         except UnicodeDecodeError:
             raise FeedbackError(
-                f"{part.name} is no {encoding.removesuffix('-sig').upper()}: soon after line {number} there are letters "
-                "of another encoding, perhaps that of an older spreadsheet. Save it as UTF-8. What stood before was "
+                f"{part.name} is no {encoding.removesuffix('-sig').upper()}: soon after line {number} there are "
+                "letters of another encoding, perhaps that of an older spreadsheet. Save it as UTF-8. What stood before was "
                 "read; the same command again adds the rest."
             ) from None
 
@@ -268,6 +311,11 @@ def fits(name: str, *patterns: str) -> bool:
 
 def _fits(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch(name.casefold(), pattern.casefold()) for pattern in patterns)
+
+
+def _of_macos(name: str) -> bool:
+    """Whether macOS has laid this beside a file, for what other disks and archives cannot hold of it."""
+    return "__MACOSX/" in name or PurePosixPath(name).name.startswith("._")
 
 
 def _no_json(where: str, error: Exception) -> Refused:
@@ -286,9 +334,10 @@ def _within(file: Path, name: str, *, archives_too: bool) -> Iterator[Part]:
             try:
                 yield from _listed(stream, file, name, kind, ())
                 return
-            except (zipfile.BadZipFile, tarfile.TarError, NotImplementedError, EOFError) as error:
+            except _DAMAGED as error:
                 raise FeedbackError(
-                    f"{file} is a damaged archive ({error}). Download it again, or unpack it and give the folder."
+                    f"{file} is a damaged or locked archive ({error}). Download it again, or unpack it and give the "
+                    "folder."
                 ) from None
     yield Part(name, file, (), file.stat().st_size)
 
@@ -297,14 +346,14 @@ def _listed(stream: IO[bytes], file: Path, name: str, kind: str, members: tuple[
     if kind == "tar":
         with tarfile.open(fileobj=stream) as tar:
             for entry in tar:
-                if entry.isfile():
+                if entry.isfile() and not _of_macos(entry.name):
                     yield Part(f"{name}/{entry.name}", file, (*members, entry.name), entry.size)
         return
     with zipfile.ZipFile(stream) as archive:
         for info in archive.infolist():
-            if info.is_dir() or info.filename.startswith("__MACOSX/"):
+            if info.is_dir() or _of_macos(info.filename):
                 continue
-            inner = f"{name}/{info.filename}"
+            inner = f"{name}/{info.filename}".replace("\\", "/")  # as some programs on Windows write
             if info.filename.casefold().endswith(".zip") and len(members) < 3:
                 with archive.open(info) as packed:
                     yield from _listed(_seekable(packed), file, inner, "zip", (*members, info.filename))
@@ -316,7 +365,7 @@ def _opened(stream: IO[bytes], member: str, stack: ExitStack) -> IO[bytes]:
     """A member of the archive that ``stream`` is, whatever kind that is."""
     stream = _seekable(stream)
     if _archive_kind(stream) == "tar":
-        found = stack.enter_context(tarfile.open(fileobj=stream)).extractfile(member)
+        found = stack.enter_context(tarfile.TarFile(fileobj=stream)).extractfile(member)
         assert found is not None  # only files are listed
         return found
     return stack.enter_context(zipfile.ZipFile(stream)).open(member)

@@ -43,11 +43,13 @@ class FeedbackSource:
     Attributes:
         path: What the user gave: a file, or the folder or zip archive of an export.
         name: As in `earmark feedback import NAME`.
-        service: Where it happened: ``spotify`` for all of Spotify's formats. Songs and listeners are told apart within it.
+        service: Where it happened: ``spotify`` for all of Spotify's formats. It tells songs and listeners apart.
         licence: Under which it may be used, or None.
         citation: Whom its authors want named, or None.
         expects: What must lie at ``path``, in one sentence.
-        tells_listener: Whether its rows name their listener; otherwise the user has to (``--listener``).
+        tells_listener: Whether its rows always name their listener; then the user cannot (``--listener``).
+        anonymous: Whether its rows may be about no listener in particular (counts of a whole service).
+        names_later: Whether its songs are kept that have an id and nothing else: names may come from another file.
     """
 
     path: Path
@@ -58,6 +60,8 @@ class FeedbackSource:
     citation: ClassVar[str | None] = None
     expects: ClassVar[str]
     tells_listener: ClassVar[bool] = False
+    anonymous: ClassVar[bool] = False
+    names_later: ClassVar[bool] = False
 
     def describe(self) -> str:
         """What this is, in one line, for the summary."""

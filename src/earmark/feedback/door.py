@@ -1,0 +1,344 @@
+"""The door: rows of a source in, judged and hashed, into the store.
+
+Everything goes in batches, so that memory does not grow with the history. Per batch: songs get their numbers, Great
+Expectations judges, rows that break a critical rule are refused with its reason, listeners' names become keyed hashes,
+and what is new is stored in one transaction. Names end here.
+
+When a file is through, the days that it touched are looked at as a whole, whoever imported what: a listener's day that
+no human being can have is flagged with the rule's name.
+"""
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from earmark.errors import FeedbackError
+from earmark.feedback.event import About, Event, Song
+from earmark.feedback.identity import NOBODY, UNDATED, ListenerKey, event_ids, song_id, word_id
+from earmark.feedback.judged import Judge, event_table, listening_table
+from earmark.feedback.sources.reading import Part
+from earmark.feedback.sources.source import FeedbackSource, Refused, Row
+from earmark.feedback.store import Attributes, Batch, Store
+from earmark.feedback.tracks import Tracks
+from earmark.progress import progress
+
+BATCH = 50_000  # events
+_DAY_US = 86_400_000_000
+_CACHED = 200_000  # songs, listeners and words that are remembered; beyond that they are found out again
+_FORGOTTEN = "the listener was forgotten"
+COARSE = {"spotify-short": ("spotify", 60_000_000)}  # source that tells the minute → the one that tells all, in µs
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+@dataclass
+class Imported:
+    """What an import did, in numbers that add up: rows = told + refused, events = new + known.
+
+    Attributes:
+        rows: Read.
+        told: Rows that were taken.
+        events: That they told.
+        new: Of these, not in the store before (or a state that changed).
+        of_tracks: Of these events, with a song that is a track of the catalogue in use.
+        superseded: Removed again, because a more exact export tells the same.
+        refused: Rows by reason.
+        parts: Files that were read.
+        before: Files that had been imported to their end before, and were passed over.
+        flagged: Days of a listener by broken rule, among the days that this import touched.
+    """
+
+    rows: int = 0
+    told: int = 0
+    events: int = 0
+    new: int = 0
+    of_tracks: int = 0
+    superseded: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    parts: int = 0
+    before: int = 0
+    flagged: Counter[str] = field(default_factory=Counter)
+
+    def counts(self) -> dict[str, Any]:
+        """As plain numbers."""
+        plain = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return plain | {"refused": dict(self.refused), "flagged": dict(self.flagged)}
+
+
+@dataclass(frozen=True)
+class Importer:
+    """Everything an import needs besides its source.
+
+    Attributes:
+        store: Where it goes.
+        key: For listeners' names.
+        judge: Great Expectations, by the rules of expectations.yaml.
+        now_us: The time now, in microseconds since 1970 UTC.
+        tracks: What finds the track that a song is, in the catalogue in use.
+        listener: What the team calls the listener whose export it is, or None.
+    """
+
+    store: Store
+    key: ListenerKey
+    judge: Judge
+    now_us: int
+    tracks: Tracks
+    listener: str | None = None
+
+    def run(self, source: FeedbackSource, refusals: Path, *, again: bool = False) -> Imported:
+        """Read all of ``source`` into the store.
+
+        Args:
+            source: What to read.
+            refusals: Gets every refused row with its reason, as CSV.
+            again: Read files, too, that were imported to their end before.
+
+        Raises:
+            FeedbackError: The source is not what it should be, or names no listener, or the store cannot be used. What
+                was stored before stays; doing it again adds the rest.
+        """
+        if self.listener is not None and source.tells_listener:
+            raise FeedbackError(
+                f"The rows of {source.name} name their listeners; --listener would make all of them one. Leave it out."
+            )
+        result = Imported()
+        with ExitStack() as stack:
+            refused = _Refusals(refusals, stack, result)
+            for part in source.files():
+                digest = self._digest(source, part)
+                if not again and self.store.finished(digest):
+                    result.before += 1
+                    continue
+                door = _Door(self, source, result, refused)
+                door.take(progress(source.rows(part), description=part.label[-40:], unit="row"))
+                result.superseded += self._supersede(source, door.listeners)
+                self.flag(door.days, result.flagged)
+                result.parts += 1
+                self.store.finish(digest, source.name, self.now_us, result.counts())
+        return result
+
+    def flag(self, days: Iterable[int], counted: Counter[str] | None = None) -> None:
+        """Judge what every listener did on each of ``days``, and keep in the store who broke which rule."""
+        for chunk, rows in self.store.listening(days):
+            table = listening_table(rows)
+            flags: list[tuple[int, int, str]] = []
+            for verdict in self.judge("listening", table):
+                broken = table.iloc[verdict.rows]
+                if verdict.severity == "critical":
+                    numbers = zip(broken["day_number"], broken["listener"], strict=True)
+                    flags += [(int(day), int(listener), verdict.rule) for day, listener in numbers]
+                if counted is not None:
+                    counted[verdict.rule] += len(broken)
+            self.store.flag(chunk, flags)
+
+    def _supersede(self, source: FeedbackSource, listeners: set[int]) -> int:
+        removed = 0
+        for coarse, (exact, resolution_us) in COARSE.items():
+            if source.name == coarse or (source.name == exact and self.store.has_source(coarse)):
+                removed += self.store.supersede(coarse, exact, listeners, resolution_us)
+        return removed
+
+    def _digest(self, source: FeedbackSource, part: Part) -> str:
+        """Of all that decides what a file tells."""
+        digest = hashlib.blake2b(digest_size=16)
+        for entry in fields(source):
+            if entry.name != "path":
+                digest.update(f"{entry.name}={getattr(source, entry.name)!r}\0".encode())
+        who = self.key.id_of("", self.listener) if self.listener else NOBODY
+        digest.update(f"{source.name}\0{part.label}\0{who}\0{self.key.fingerprint}\0".encode())
+        with part.open() as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+
+class _Refusals:
+    """Every refused row, in a file that is made when there is one; and how many of each reason."""
+
+    def __init__(self, path: Path, stack: ExitStack, result: Imported) -> None:
+        self._path, self._stack, self._result = path, stack, result
+        self._rows: Any = None
+
+    def add(self, where: str, reason: str) -> None:
+        if self._rows is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = self._stack.enter_context(self._path.open("w", encoding="utf-8", newline=""))
+            self._rows = csv.writer(file, lineterminator="\n")
+            self._rows.writerow(("where", "reason"))
+        self._rows.writerow((where, reason))
+        self._result.refused[reason.split(":", 1)[0]] += 1
+
+
+class _Door:
+    """One file on its way through."""
+
+    def __init__(self, importer: Importer, source: FeedbackSource, result: Imported, refused: _Refusals) -> None:
+        self._importer, self._source, self._result, self._refused = importer, source, result, refused
+        self._songs = _Cache[Song, tuple[int, int, int]](self._song)
+        self._names = _Cache[str, int](lambda name: importer.key.id_of(source.service, name))
+        self._words = _Cache[str, int](word_id)
+        self._own = None if importer.listener is None else importer.key.id_of("", importer.listener)
+        self._forgotten = importer.store.forgotten()
+        self.days: set[int] = set()
+        self.listeners: set[int] = set()
+
+    def take(self, rows: Iterable[Row]) -> None:
+        """All of ``rows``."""
+        events: list[Event] = []
+        owners: list[int] = []  # which row of this file an event comes from
+        number = 0
+        for row in rows:
+            number += 1
+            if type(row) is Event:
+                events.append(row)
+                owners.append(number)
+            elif type(row) is Refused:
+                self._refused.add(*row)
+            else:
+                events += row  # type: ignore[arg-type]
+                owners += [number] * len(row)
+            if len(events) >= BATCH:
+                self._batch(events, owners)
+                events, owners = [], []
+        self._batch(events, owners)
+        self._result.rows += number
+
+    def _batch(self, events: list[Event], owners: list[int]) -> None:
+        if not events:
+            return
+        columns: Any = Event._make(zip(*events, strict=True))  # each field now holds those of all events
+        songs = [self._songs[song] for song in columns.song]
+        listeners = self._listener_ids(columns.listener, events)
+        numbers = np.array(songs, dtype=np.int64)
+        at_us, ms_played, values = (_floats(getattr(columns, name)) for name in ("at_us", "ms_played", "value"))
+        times = np.array(columns.times, dtype=np.int64)
+        verdicts = self._importer.judge(
+            "events",
+            event_table(
+                columns.kind,
+                at_us,
+                ms_played,
+                _floats([song.duration_s for song in columns.song]),
+                values,
+                times,
+                _floats([None if word is None else len(word) for word in columns.word]),
+                numbers[:, 1],
+                numbers[:, 2],
+                self._importer.now_us,
+            ),
+        )
+        unfit: dict[int, str] = {}
+        for place in np.flatnonzero(np.isin(listeners, list(self._forgotten))) if self._forgotten else ():
+            unfit.setdefault(owners[place], _FORGOTTEN)
+        for verdict in verdicts:
+            if verdict.severity == "critical":
+                for place, reason in zip(verdict.rows, verdict.reasons, strict=True):
+                    unfit.setdefault(owners[place], f"{verdict.rule}: {reason}")
+        where = dict(zip(reversed(owners), reversed(columns.where), strict=True)) if unfit else {}
+        for owner, reason in sorted(unfit.items()):
+            self._refused.add(where[owner], reason)
+        fit = np.array([owner not in unfit for owner in owners]) if unfit else np.ones(len(owners), dtype=bool)
+        self._result.told += len(set(owners)) - len(unfit)
+        self._result.events += int(fit.sum())
+        self._result.of_tracks += int(numbers[fit, 2].sum())
+        self._store(columns, listeners, numbers[:, 0], at_us, ms_played, values, times, fit)
+
+    def _store(
+        self,
+        columns: Any,
+        listeners: Any,
+        songs: Any,
+        at_us: Any,
+        ms_played: Any,
+        values: Any,
+        times: Any,
+        fit: Any,
+    ) -> None:
+        whole_us = np.where(np.isnan(at_us), -1, at_us).astype(np.int64)
+        whole_ms = np.where(np.isnan(ms_played), -1, ms_played).astype(np.int64)
+        words = np.array([0 if word is None else self._words[word] for word in columns.word])
+        ids = event_ids(listeners, songs, columns.kind, whole_us, whole_ms, values, words)
+        days = np.where(whole_us < 0, UNDATED, whole_us // _DAY_US)
+        # Of one number in one batch the last one counts, as it does between batches.
+        places = np.flatnonzero(fit)
+        _, last = np.unique(ids[places][::-1], return_index=True)
+        places = np.sort(places[::-1][last])
+        chosen = places.tolist()
+        told: dict[int, Attributes] = {}
+        for place, about in enumerate(columns.about):
+            if about is not None and fit[place]:
+                told[int(listeners[place])] = _attributes(about)
+
+        def picked(column: Any) -> list[Any]:
+            return [column[place] for place in chosen]
+
+        names = picked(columns.song)
+        batch = Batch(
+            {
+                "day": days[places].tolist(),
+                "event_id": ids[places].tolist(),
+                "at_us": picked(columns.at_us),
+                "listener_id": listeners[places].tolist(),
+                "song_id": songs[places].tolist(),
+                "source": [self._source.name] * len(chosen),
+                "kind": picked(columns.kind),
+                "ms_played": picked(columns.ms_played),
+                "value": picked(columns.value),
+                "word": picked(columns.word),
+                "times": times[places].tolist(),
+                "started": picked(columns.started),
+                "ended": picked(columns.ended),
+            },
+            {self._songs[song][0]: song for song in set(names)},
+            told,
+        )
+        self._result.new += self._importer.store.add(batch)
+        self.days.update(np.unique(days[places]).tolist())
+        self.listeners.update(np.unique(listeners[places]).tolist())
+
+    def _listener_ids(self, names: Any, events: list[Event]) -> Any:
+        if self._own is not None:
+            return np.full(len(names), self._own)
+        if not self._source.anonymous and None in names:
+            where = events[names.index(None)].where
+            raise FeedbackError(
+                f"{where} does not say who listened, and {self._source.name} does not either. Say whose export it is: "
+                "--listener NAME (any name that you will use for the same person again; only its keyed hash is kept)."
+            )
+        return np.array([NOBODY if name is None else self._names[name] for name in names], dtype=np.int64)
+
+    def _song(self, song: Song) -> tuple[int, int, int]:
+        """Its number; whether it can be told which song it is; whether it is a track of the catalogue."""
+        named = song.isrc or song.track_id or (song.title and song.artist) or self._source.names_later
+        return song_id(song), int(bool(named)), int(self._importer.tracks.find(song) is not None)
+
+
+class _Cache(dict[K, V]):
+    """What was found out, by what it was found out of; emptied when it has grown large."""
+
+    def __init__(self, find: Callable[[K], V]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, key: K) -> V:
+        if len(self) >= _CACHED:
+            self.clear()
+        self[key] = found = self._find(key)
+        return found
+
+
+def _attributes(about: About) -> Attributes:
+    band = None if about.age is None else f"{about.age // 10 * 10}–{about.age // 10 * 10 + 9}"
+    return band, about.gender, about.country, about.language
+
+
+def _floats(values: Iterable[Any]) -> Any:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

@@ -1,0 +1,463 @@
+"""The store of feedback: events, songs and listeners' coarse attributes, in SQLite or PostgreSQL.
+
+Everything is written in batches, a transaction each, that may be repeated: what is there already stays once. So an
+import that was killed, a server that was, or a lost connection costs nothing but doing the batch again. Several
+writers may work at once: all touch rows in the same order, so they wait for each other and do not lock each other up.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import sqlalchemy as sa
+
+from earmark.errors import FeedbackError
+from earmark.feedback.event import Song
+from earmark.feedback.identity import NOBODY, UNDATED, ListenerKey
+from earmark.feedback.snapshot import EVENT_SCHEMA, FLAG_SCHEMA, LISTENER_SCHEMA, SONG_SCHEMA
+from earmark.feedback.tables import (
+    ABOUT,
+    DAYS,
+    EVENTS,
+    FLAGS,
+    FORGOTTEN,
+    IMPORTS,
+    LISTENERS,
+    SONGS,
+    VERSION,
+    address,
+    connect,
+    unreachable,
+)
+
+_WAITS_S = (0.2, 0.5, 1, 2, 4, 8, 15, 30)  # between tries while the server restarts
+_PASSING = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300")  # of PostgreSQL: try again
+_CHUNK = 200_000  # rows
+_LISTENING = ("day", "listener_id", "at_us", "song_id", "times", "ms_played")
+
+Attributes = tuple[str | None, str | None, str | None, str | None]  # age, gender, country, language
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one transaction adds.
+
+    Attributes:
+        events: Columns of the events' table, lists of equal length, each event once.
+        songs: By number; those that the store may lack.
+        listeners: By number: what is known of them; only where something is.
+    """
+
+    events: Mapping[str, list[Any]]
+    songs: Mapping[int, Song] = field(default_factory=dict)
+    listeners: Mapping[int, Attributes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What `Store.forget` has removed."""
+
+    events: int
+    days: int
+
+
+class Store:
+    """One store. Use it as a context manager, or `close` it.
+
+    Args:
+        url: As `earmark.feedback.tables.connect` takes it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = connect(url)
+        self._writing = self.engine.execution_options(writes=True)
+        self._known: set[int] = set()  # numbers of songs that are there
+        self._seen: dict[int, Attributes] = {}
+        self.name = self._about("store", secrets.token_hex(8))
+        if (version := self._about("version", VERSION)) != VERSION:
+            raise FeedbackError(
+                f"The store of feedback {self.engine.url.render_as_string()} is of version {version}, this earmark "
+                f"writes {VERSION}. Use the earmark that made it, or another store."
+            )
+
+    @classmethod
+    def of(cls, root: Path) -> "Store":
+        """The store of a project."""
+        return cls(address(root))
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self.engine.dispose()
+
+    # What is written.
+
+    def use_key(self, key: ListenerKey, *, renew: bool = False) -> None:
+        """Raise where listeners here were hashed under another key.
+
+        Args:
+            key: With which the next ones are.
+            renew: Go on with this key anyhow: who was here before becomes somebody new.
+
+        Raises:
+            FeedbackError: It is another one, and ``renew`` is false.
+        """
+        there = self._about("key", key.fingerprint)
+        if there == key.fingerprint:
+            return
+        if not renew:
+            raise FeedbackError(
+                f"The listeners in this store were hashed under another key ({there}) than the one that is set now "
+                f"({key.fingerprint}). With it, everybody would be counted twice. Put the old key back. If it is lost, "
+                "nothing else is: say --new-key, and import only what is newer than what is here."
+            )
+        self._commit(
+            lambda connection: connection.execute(
+                sa.update(ABOUT).where(ABOUT.c.name == "key").values(content=key.fingerprint)
+            )
+        )
+
+    def add(self, batch: Batch) -> int:
+        """Store what is new of ``batch``, all or nothing.
+
+        Returns:
+            How many events were new, or changed a state (a like that was a dislike, a play count that has grown).
+        """
+        songs = {number: song for number, song in batch.songs.items() if number not in self._known}
+        listeners = {number: known for number, known in batch.listeners.items() if self._seen.get(number) != known}
+        events = _sorted(batch.events)
+
+        def work(connection: sa.Connection) -> int:
+            if songs:
+                _insert(connection, SONGS, _song_columns(songs), _SONG_CONFLICT)
+            if listeners:
+                _insert(connection, LISTENERS, _listener_columns(listeners), _LISTENER_CONFLICT)
+            added = _insert(connection, EVENTS, events, _EVENT_CONFLICT) if events["day"] else 0
+            if added:
+                days = sorted(set(events["day"]))
+                _insert(connection, DAYS, {"day": days, "version": [1] * len(days)}, _DAY_CONFLICT)
+            return added
+
+        added = self._commit(work)
+        if len(self._known) > 1_000_000:  # memory stays flat; to write a song again costs little
+            self._known.clear()
+        if len(self._seen) > 200_000:
+            self._seen.clear()
+        self._known.update(songs)
+        self._seen.update(listeners)
+        return added
+
+    def supersede(self, coarse: str, exact: str, listeners: Iterable[int], resolution_us: int) -> int:
+        """Remove what ``exact`` tells too, and to the second: plays of the source ``coarse`` by these ``listeners``.
+
+        The two tell one play where the same song sounded equally long within ``resolution_us`` from the coarse time on.
+
+        Returns:
+            How many were removed.
+        """
+        fine, theirs, ours = EVENTS.alias(), SONGS.alias(), SONGS.alias()
+        same = (
+            sa.select(sa.literal(1))
+            .select_from(fine.join(theirs, theirs.c.song_id == fine.c.song_id))
+            .join(ours, ours.c.song_id == EVENTS.c.song_id)
+            .where(
+                fine.c.day.in_([EVENTS.c.day, EVENTS.c.day + 1]),
+                fine.c.at_us >= EVENTS.c.at_us,
+                fine.c.at_us < EVENTS.c.at_us + resolution_us,
+                fine.c.listener_id == EVENTS.c.listener_id,
+                fine.c.source == exact,
+                fine.c.ms_played == EVENTS.c.ms_played,
+                theirs.c.title == ours.c.title,
+                theirs.c.artist == ours.c.artist,
+            )
+        )
+        chosen = EVENTS.c.source == coarse, EVENTS.c.listener_id.in_(sorted(listeners)), sa.exists(same)
+
+        def work(connection: sa.Connection) -> int:
+            days = connection.scalars(sa.select(EVENTS.c.day).where(*chosen).distinct().order_by(EVENTS.c.day)).all()
+            if not days:
+                return 0
+            removed = connection.execute(sa.delete(EVENTS).where(*chosen)).rowcount
+            _insert(connection, DAYS, {"day": list(days), "version": [1] * len(days)}, _DAY_CONFLICT)
+            return int(removed)
+
+        return self._commit(work)
+
+    def forget(self, listeners: Sequence[int], now_us: int) -> Forgotten:
+        """Remove all that ``listeners`` did; and refuse it from now on, whoever imports it again."""
+
+        def work(connection: sa.Connection) -> Forgotten:
+            theirs = EVENTS.c.listener_id.in_(listeners)
+            days = connection.scalars(sa.select(EVENTS.c.day).where(theirs).distinct().order_by(EVENTS.c.day)).all()
+            removed = connection.execute(sa.delete(EVENTS).where(theirs)).rowcount
+            connection.execute(sa.delete(FLAGS).where(FLAGS.c.listener_id.in_(listeners)))
+            connection.execute(sa.delete(LISTENERS).where(LISTENERS.c.listener_id.in_(listeners)))
+            if days:
+                _insert(connection, DAYS, {"day": list(days), "version": [1] * len(days)}, _DAY_CONFLICT)
+            marks = {"listener_id": list(listeners), "at_us": [now_us] * len(listeners)}
+            _insert(connection, FORGOTTEN, marks, "DO NOTHING")
+            return Forgotten(int(removed), len(days))
+
+        self._seen.clear()
+        return self._commit(work)
+
+    def readmit(self, listeners: Sequence[int]) -> int:
+        """Let ``listeners`` who were forgotten be imported again. Returns how many had been."""
+        gone = sa.delete(FORGOTTEN).where(FORGOTTEN.c.listener_id.in_(listeners))
+        return self._commit(lambda connection: int(connection.execute(gone).rowcount))
+
+    def flag(self, days: Iterable[int], flags: Sequence[tuple[int, int, str]]) -> None:
+        """Let ``flags`` (day, listener, rule) take the place of those of ``days``."""
+        fresh, judged = set(flags), sorted(set(days))
+
+        def work(connection: sa.Connection) -> None:
+            changed: set[int] = set()
+            for chunk in _chunks(judged, 5_000):
+                there = {
+                    tuple(row)
+                    for row in connection.execute(sa.select(FLAGS).where(FLAGS.c.day.in_(chunk)).order_by(FLAGS.c.day))
+                }
+                now = {flag for flag in fresh if flag[0] in set(chunk)}
+                changed |= {day for day, _, _ in there ^ now}
+            if not changed:
+                return
+            for chunk in _chunks(sorted(changed), 5_000):
+                connection.execute(sa.delete(FLAGS).where(FLAGS.c.day.in_(chunk)))
+            rows = sorted(flag for flag in fresh if flag[0] in changed)
+            if rows:
+                columns: dict[str, list[Any]] = dict(
+                    zip(("day", "listener_id", "rule"), map(list, zip(*rows, strict=True)), strict=True)
+                )
+                _insert(connection, FLAGS, columns, "DO NOTHING")
+            _insert(connection, DAYS, {"day": sorted(changed), "version": [1] * len(changed)}, _DAY_CONFLICT)
+
+        self._commit(work)
+
+    def finish(self, digest: str, source: str, now_us: int, counts: Mapping[str, Any]) -> None:
+        """Remember that a file was imported to its end."""
+        row = {"digest": digest, "source": source, "finished_us": now_us, "counts": json.dumps(counts)}
+        columns = {name: [value] for name, value in row.items()}
+        conflict = "(digest) DO UPDATE SET finished_us = excluded.finished_us, counts = excluded.counts"
+        self._commit(lambda connection: _insert(connection, IMPORTS, columns, conflict))
+
+    # What is read.
+
+    def finished(self, digest: str) -> bool:
+        """Whether that file was imported to its end before."""
+        with self._reading() as connection:
+            return connection.scalar(sa.select(IMPORTS.c.digest).where(IMPORTS.c.digest == digest)) is not None
+
+    def forgotten(self) -> frozenset[int]:
+        """Listeners of whom nothing may be stored."""
+        with self._reading() as connection:
+            return frozenset(connection.scalars(sa.select(FORGOTTEN.c.listener_id)))
+
+    def counts(self) -> dict[str, int]:
+        """How many events, songs, listeners and days there are."""
+        with self._reading() as connection:
+            return {
+                table.name: int(connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0)
+                for table in (EVENTS, SONGS, LISTENERS, DAYS)
+            } | {"people": int(connection.scalar(sa.select(sa.func.count(sa.distinct(EVENTS.c.listener_id)))) or 0)}
+
+    def services(self) -> list[str]:
+        """The services from which songs came."""
+        with self._reading() as connection:
+            return sorted(connection.scalars(sa.select(SONGS.c.service).distinct()))
+
+    def day_versions(self) -> dict[int, int]:
+        """Each day that has events, or once had, and how often it has changed."""
+        with self._reading() as connection:
+            return dict(connection.execute(sa.select(DAYS.c.day, DAYS.c.version).order_by(DAYS.c.day)).tuples().all())
+
+    def has_source(self, source: str) -> bool:
+        """Whether a file of ``source`` was imported to its end."""
+        with self._reading() as connection:
+            return connection.scalar(sa.select(IMPORTS.c.digest).where(IMPORTS.c.source == source).limit(1)) is not None
+
+    def listening(self, days: Iterable[int]) -> Iterator[tuple[list[int], pd.DataFrame]]:
+        """Plays and skips of ``days``, whole days at a time, as many as make about `_CHUNK` events.
+
+        Yields:
+            The days, and ``day, listener, at_us, song, times, ms_played`` (NaN where not known) of each event with a
+            time and a listener.
+        """
+        chosen = sorted({day for day in days if day != UNDATED})
+        named = EVENTS.c.kind.in_(["play", "skip"]), EVENTS.c.listener_id != NOBODY
+        names = ["day", "listener", "at_us", "song", "times", "ms_played"]
+        query = sa.select(*(EVENTS.c[name] for name in _LISTENING)).where(*named)
+        with self._reading() as connection:
+            for chunk in self._packed(connection, chosen):
+                within = EVENTS.c.day.between(chunk[0], chunk[-1])
+                rows = connection.execute(query.where(within, EVENTS.c.day.in_(chunk))).all()
+                if rows:
+                    frame = pd.DataFrame(rows, columns=names)
+                    yield chunk, frame.astype({"ms_played": "float64", "at_us": "int64"})
+                else:
+                    yield chunk, pd.DataFrame({name: pd.Series(dtype="int64") for name in names})
+
+    def _packed(self, connection: sa.Connection, days: list[int]) -> Iterator[list[int]]:
+        """``days`` in lists of at most `_CHUNK` events, if a day alone does not have more."""
+        chunk: list[int] = []
+        events = 0
+        for several in _chunks(days, 1_000):
+            within = EVENTS.c.day.between(several[0], several[-1])
+            sizes = sa.select(EVENTS.c.day, sa.func.count()).where(within).group_by(EVENTS.c.day)
+            counted = dict(connection.execute(sizes).tuples().all())
+            for day in several:
+                if chunk and events + counted.get(day, 0) > _CHUNK:
+                    yield chunk
+                    chunk, events = [], 0
+                chunk.append(day)
+                events += counted.get(day, 0)
+        if chunk:
+            yield chunk
+
+    def events(self, day: int) -> pa.Table:
+        """The events of one day, in order of their numbers, as `EVENT_SCHEMA`."""
+        with self._reading() as connection:
+            return _arrow(
+                connection, sa.select(*_selected(EVENTS, EVENT_SCHEMA)).where(EVENTS.c.day == day), EVENT_SCHEMA
+            )
+
+    def songs(self) -> pa.Table:
+        """All songs with events, as `SONG_SCHEMA`."""
+        with self._reading() as connection:
+            return _arrow(connection, sa.select(*_selected(SONGS, SONG_SCHEMA)), SONG_SCHEMA)
+
+    def listeners(self) -> pa.Table:
+        """What is known of listeners, as `LISTENER_SCHEMA`."""
+        with self._reading() as connection:
+            return _arrow(connection, sa.select(*_selected(LISTENERS, LISTENER_SCHEMA)), LISTENER_SCHEMA)
+
+    def flags(self) -> pa.Table:
+        """Which listener broke which rule on which day, as `FLAG_SCHEMA`."""
+        with self._reading() as connection:
+            return _arrow(connection, sa.select(*_selected(FLAGS, FLAG_SCHEMA)), FLAG_SCHEMA)
+
+    def _about(self, name: str, otherwise: str) -> str:
+        """The entry ``name`` of the store's own table; ``otherwise`` is written where there is none."""
+        columns = {"name": [name], "content": [otherwise]}
+        self._commit(lambda connection: _insert(connection, ABOUT, columns, "DO NOTHING"))
+        with self._reading() as connection:
+            return str(connection.scalar(sa.select(ABOUT.c.content).where(ABOUT.c.name == name)))
+
+    def _reading(self) -> sa.Connection:
+        try:
+            return self.engine.connect()
+        except sa.exc.DBAPIError as error:
+            raise unreachable(self.engine, error) from None
+
+    def _commit(self, work: Callable[[sa.Connection], T]) -> T:
+        """Do ``work`` in one transaction; again, while a server restarts or two writers are in each other's way.
+
+        Raises:
+            FeedbackError: It does not come back within a minute, or refuses for good.
+        """
+        for wait_s in (*_WAITS_S, None):
+            try:
+                with self._writing.begin() as connection:
+                    return work(connection)
+            except sa.exc.DBAPIError as error:
+                if wait_s is None or not _passing(error):
+                    raise unreachable(self.engine, error) from None
+                time.sleep(wait_s)
+        raise AssertionError("the last try raises or returns")
+
+
+def _passing(error: sa.exc.DBAPIError) -> bool:
+    """Whether the same may work in a moment."""
+    code = getattr(error.orig, "pgcode", None)
+    if code is not None:
+        return str(code) in _PASSING
+    said = str(error.orig).casefold()
+    lost = ("connection", "server closed", "terminat", "starting up", "recovery mode", "locked")
+    return error.connection_invalidated or any(word in said for word in lost)
+
+
+# Where a number is there already. Counts and reactions without a time are states: the newer one takes the place, counts
+# only grow. What has a time stays as it is.
+_EVENT_CONFLICT = (
+    "(day, event_id) DO UPDATE SET kind = excluded.kind, value = excluded.value, "
+    "times = CASE WHEN excluded.times > events.times THEN excluded.times ELSE events.times END "
+    f"WHERE events.day = {UNDATED} AND (excluded.times > events.times "
+    "OR COALESCE(excluded.value, -1) <> COALESCE(events.value, -1))"
+)
+_DAY_CONFLICT = "(day) DO UPDATE SET version = days.version + 1"
+_FILLED = "{0} = COALESCE({1}.{0}, excluded.{0})"
+_SONG_CONFLICT = "(song_id) DO UPDATE SET " + ", ".join(
+    _FILLED.format(name, "songs") for name in ("title", "artist", "album", "isrc", "duration_s", "track_id", "since_us")
+)
+_LISTENER_CONFLICT = "(listener_id) DO UPDATE SET " + ", ".join(
+    f"{name} = COALESCE(excluded.{name}, listeners.{name})" for name in ("age", "gender", "country", "language")
+)
+
+
+def _insert(connection: sa.Connection, table: sa.Table, columns: Mapping[str, list[Any]], conflict: str) -> int:
+    """Insert rows given as columns, sorted by their key. Returns how many were inserted or updated."""
+    names = ", ".join(columns)
+    if connection.dialect.name == "sqlite":
+        marks = ", ".join("?" * len(columns))
+        statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}) ON CONFLICT {conflict}"
+        rows = list(zip(*columns.values(), strict=True))
+        return int(connection.exec_driver_sql(statement, rows).rowcount)
+    arrays = ", ".join(f"CAST(%({name})s AS {table.c[name].type.compile(connection.dialect)}[])" for name in columns)
+    statement = f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}) ON CONFLICT {conflict}"
+    return int(connection.exec_driver_sql(statement, dict(columns)).rowcount)
+
+
+def _sorted(events: Mapping[str, list[Any]]) -> Mapping[str, list[Any]]:
+    """By day and number: writers then wait for each other in one order, and the table is filled from left to right."""
+    order = np.lexsort((np.asarray(events["event_id"], dtype=np.int64), np.asarray(events["day"], dtype=np.int64)))
+    if (order[1:] > order[:-1]).all():
+        return events
+    places = order.tolist()
+    return {name: [column[place] for place in places] for name, column in events.items()}
+
+
+def _song_columns(songs: Mapping[int, Song]) -> dict[str, list[Any]]:
+    numbers = sorted(songs)
+    fields = zip(*(songs[number] for number in numbers), strict=True)
+    return {"song_id": numbers} | dict(zip(Song._fields, map(list, fields), strict=True))
+
+
+def _listener_columns(listeners: Mapping[int, Attributes]) -> dict[str, list[Any]]:
+    numbers = sorted(listeners)
+    fields = zip(*(listeners[number] for number in numbers), strict=True)
+    return {"listener_id": numbers} | dict(
+        zip(("age", "gender", "country", "language"), map(list, fields), strict=True)
+    )
+
+
+def _selected(table: sa.Table, schema: pa.Schema) -> list[Any]:
+    return [table.c[name] for name in schema.names if name in table.c]
+
+
+def _arrow(connection: sa.Connection, query: Any, schema: pa.Schema) -> pa.Table:
+    """The result of ``query``, ordered by its first column(s), read in pieces."""
+    result = connection.execution_options(stream_results=True, yield_per=_CHUNK).execute(query)
+    names = list(result.keys())
+    batches = []
+    for rows in result.partitions(_CHUNK):
+        columns = zip(*rows, strict=True)
+        arrays = [pa.array(column, schema.field(name).type) for name, column in zip(names, columns, strict=True)]
+        batches.append(pa.Table.from_arrays(arrays, names=names))
+    return pa.concat_tables(batches) if batches else schema.empty_table()
+
+
+def _chunks(values: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
