@@ -35,7 +35,7 @@ class Songbook:
 
 @dataclass(frozen=True)
 class Listeners:
-    """Made-up listeners whose taste is known: the demo's listening, and the proof of what is estimated from listening."""
+    """Made-up listeners whose taste is known: the demo's listening, and the proof of what is estimated from it."""
 
     seed: int
     listeners: int
@@ -51,7 +51,8 @@ class Listeners:
     quality: float
     exposure: float
     drift_per_year: float
-    reaction_share: float
+    love_share: float
+    hate_share: float
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,41 @@ class Feedback:
     bot_days: int
     min_listeners: int
     retrain_share: float
+
+
+@dataclass(frozen=True)
+class Targets:
+    """How much what listeners did says about a song; see `earmark.feedback.evidence`."""
+
+    seed: int
+    confidence: float
+    half_life_days: float
+    chosen: float
+    unknown: float
+    continued: float
+    skipped: float
+    slope: float
+    like_share: float
+    groups: int
+    max_correction: float
+    segments: list[str]
+    min_word_listeners: int
+    max_word_share: float
+
+
+@dataclass(frozen=True)
+class Categories:
+    """How songs are put into categories by who listens to them."""
+
+    seed: int
+    factors: int
+    regularisation: float
+    iterations: int
+    count: int
+    max_count: int
+    min_listeners: int
+    min_confidence: float
+    redraws: int
 
 
 @dataclass(frozen=True)
@@ -199,6 +235,8 @@ class Params:
     listeners: Listeners
     validation: Validation
     feedback: Feedback
+    targets: Targets
+    categories: Categories
     duplicates: Duplicates
     split: Split
     frontend: Frontend
@@ -259,6 +297,11 @@ def _value(kind: Any, value: Any, *, where: str) -> Any:
         return _build(cast(type[Any], kind), value, where=where)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if typing.get_origin(kind) is list:
+        (item,) = typing.get_args(kind)
+        if not isinstance(value, list) or not all(isinstance(each, item) for each in value):
+            raise ParamsError(f"{where} should be a list of {item.__name__}, but is {value!r}.")
+        return value
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise ParamsError(f"{where} should be {kind.__name__}, but is {value!r} ({type(value).__name__}).")
     return value

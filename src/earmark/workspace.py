@@ -24,6 +24,11 @@ SNAPSHOTS = Path("data/feedback")
 LISTENING = "listening"  # the snapshot of this project's store
 SILENCE = "none"  # the empty one
 
+EVIDENCE = Path("data/evidence")  # what listeners did with the catalogue's tracks: one row a listener and track
+TARGETS = Path("data/targets.parquet")
+CATEGORIES = Path("data/categories.parquet")
+CATEGORY_NAMES = Path("data/categories.json")
+
 DUPLICATES = Path("data/duplicates.parquet")
 CATALOGUE = Path("data/catalogue.parquet")
 QUARANTINE = Path("data/quarantine.csv")
@@ -41,6 +46,9 @@ DATA_DOCS = Path("reports/data_docs")
 GENRE_NAMES = Path("reports/taxonomy.csv")
 DUPLICATE_PAIRS = Path("reports/duplicates.csv")
 DUPLICATES_SUMMARY = Path("reports/duplicates.json")
+EVIDENCE_SUMMARY = Path("reports/evidence.json")
+TARGETS_SUMMARY = Path("reports/targets.json")
+CATEGORIES_SUMMARY = Path("reports/categories.json")
 SPLIT_SUMMARY = Path("reports/split.json")
 LEARNING_CURVE = Path("reports/learning_curve.csv")
 METRICS = Path("reports/metrics.json")

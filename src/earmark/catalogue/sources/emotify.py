@@ -37,7 +37,7 @@ _NUMBERS: dict[str, tuple[int, int]] = {
     "age": (0, 150),
     "gender": (0, 9),
 }
-_COLUMNS = ("track id", "genre", *_NUMBERS, "mother tongue")
+COLUMNS = ("track id", "genre", *_NUMBERS, "mother tongue")
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class EmotifySource(Source):
 
         tracks = {path.rpartition(".")[0]: path for path in track_ids}
         rows, refused = [], []
-        for row in read_rows(self.path / TABLE, _COLUMNS):
+        for row in read_rows(self.path / TABLE, COLUMNS):
             if isinstance(row, Refusal):
                 refused.append(Refusal(row.path, "answer", row.reason))
                 continue
@@ -113,15 +113,29 @@ def _answer(row: Row, tracks: dict[str, str]) -> dict[str, object]:
     Raises:
         ValueError: Why the line cannot be used.
     """
+    excerpt = excerpt_of(row)
+    if excerpt not in tracks:
+        raise ValueError(f"its track {excerpt} (track id {row['track id']}) was not taken")
+    return {"track_id": tracks[excerpt], **numbers_of(row), "mother_tongue": row.get("mother tongue")}
+
+
+def excerpt_of(row: Row) -> str:
+    """Which excerpt a line of data.csv is about, as its file lies below ``emotifymusic/``: ``rock/7``.
+
+    Raises:
+        ValueError: There is no such track, or its genre is another.
+    """
     number = whole(row["track id"], "track id", 1, len(GENRES) * EXCERPTS_PER_GENRE)
     genre = GENRES[(number - 1) // EXCERPTS_PER_GENRE]
     if row["genre"] != genre:
         raise ValueError(f"its genre is {row['genre']!r}, and track id {number} is one of {genre}")
-    excerpt = f"{genre}/{(number - 1) % EXCERPTS_PER_GENRE + 1}"
-    if excerpt not in tracks:
-        raise ValueError(f"its track {excerpt} (track id {number}) was not taken")
-    answer: dict[str, object] = {"track_id": tracks[excerpt]}
-    for name, (lowest, highest) in _NUMBERS.items():
-        answer[name] = whole(row[name], name, lowest, highest)
-    answer["mother_tongue"] = row.get("mother tongue")
-    return answer
+    return f"{genre}/{(number - 1) % EXCERPTS_PER_GENRE + 1}"
+
+
+def numbers_of(row: Row) -> dict[str, int]:
+    """What a line of data.csv answers: the nine `EMOTIONS`, mood, liked, disliked, age, gender.
+
+    Raises:
+        ValueError: One is no number, or none that such an answer can have.
+    """
+    return {name: whole(row[name], name, lowest, highest) for name, (lowest, highest) in _NUMBERS.items()}

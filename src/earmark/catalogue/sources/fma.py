@@ -121,7 +121,7 @@ class FmaSource(Source):
             seen.add(file)
             try:
                 if file in taken:
-                    found.append((taken[file], *(_count(row, name) for name in COUNTS), _date(row)))
+                    found.append((taken[file], *(count_of(row, name) for name in COUNTS), created(row)))
                 elif isinstance(entry, Listed) and file in there:
                     raise ValueError(f"its track {file} was not taken")
             except ValueError as error:
@@ -189,7 +189,7 @@ class FmaSource(Source):
         artist = row.get("artist.id")
         return listed(
             row.where,
-            _file(row),
+            audio_of(row),
             genre=genre_or_none(row.get("track.genre_top")),
             tags=tuple(tags),
             split=official_split(row.get("set.split")),
@@ -201,7 +201,12 @@ class FmaSource(Source):
         )
 
 
-def _file(row: Row) -> str:
+def audio_of(row: Row) -> str:
+    """Where a track's audio lies below fma_small/ and the like: ``000/000002.mp3``.
+
+    Raises:
+        ValueError: Its id is none.
+    """
     digits = f"{whole(row['track_id'], 'track_id', 0, 999_999):06}"
     return f"{digits[:3]}/{digits}.mp3"
 
@@ -216,13 +221,22 @@ def _numbers(text: str) -> list[int]:
     return numbers
 
 
-def _count(row: Row, name: str) -> int | None:
+def count_of(row: Row, name: str) -> int | None:
+    """One of `COUNTS`, or None where the table says nothing.
+
+    Raises:
+        ValueError: It is no whole number from 0.
+    """
     text = row.get(f"track.{name}")
     return None if text is None else whole(text.removesuffix(".0"), name, 0, 10**12)
 
 
-def _date(row: Row) -> datetime | None:
-    """In UTC, without a time zone: the published dates have none, and a column holds one kind."""
+def created(row: Row) -> datetime | None:
+    """When the track's page was made: in UTC, without a time zone, as the published dates are and a column needs them.
+
+    Raises:
+        ValueError: It is no date.
+    """
     text = row.get("track.date_created")
     try:
         date = datetime.fromisoformat(text) if text else None

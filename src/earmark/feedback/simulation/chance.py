@@ -1,4 +1,4 @@
-"""Where chance comes from: a generator of its own for each purpose, so that one changed number does not reshuffle all."""
+"""Where chance comes from: a generator for each purpose, so that one changed number does not reshuffle everything."""
 
 from typing import Literal, get_args
 

@@ -1,13 +1,14 @@
 """Who meets which song, and when: a race of exponential clocks, one for each listener and song.
 
-A clock runs from when the song can be heard, the faster the more the listener listens, the more popular the song is and
-the more it suits the listener's taste (self-selection and recommendation alike: Schnabel et al. 2016; Chaney, Stewart and
-Engelhardt, "How algorithmic confounding in recommendation systems increases homogeneity", RecSys 2018). What rings before
-the period ends is met. The order in which songs are met is that of drawing without replacement by weight (Plackett and
-Luce), songs that were there for longer have been met by more, and with strength 0 all clocks of a listener run alike.
+A clock runs from when the song can be heard, the faster the more the listener listens, the more popular the song is
+and the more it suits the listener's taste (self-selection and recommendation alike: Schnabel et al. 2016; Chaney,
+Stewart and Engelhardt, "How algorithmic confounding in recommendation systems increases homogeneity", RecSys 2018).
+What rings before the period ends is met. The order in which songs are met is that of drawing without replacement by
+weight (Plackett and Luce), songs that were there for longer have been met by more, and with strength 0 all clocks of a
+listener run alike.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +22,9 @@ from earmark.feedback.simulation.period import DAY_US, START_US, end_us
 from earmark.feedback.simulation.truth import Liking
 from earmark.params import Listeners
 
-_TASTE = 0.8  # by how much a logit of taste speeds the clock up, at strength 1: 1.2 logits make it 2.6 times as fast
+_TASTE = 0.7  # by how much a logit of taste speeds the clock up, at strength 1: 1.2 logits make it 2.3 times as fast
 _PROBED = 1024  # listeners on whom the pace is found
+_PROBE = 2**31  # no part of the listeners has this number
 _STEPS = 40  # halvings
 
 Floats = npt.NDArray[np.float64]
@@ -54,7 +56,7 @@ class Exposure:
         """Rings a day for each of ``listeners`` and each song, shape ``(listeners, songs)``."""
         weight = self.pull[listeners][:, self.category] * self.speed
         total = weight.sum(axis=1, dtype=np.float64)
-        return weight * (self.pace * self.activity[listeners] / total).astype(np.float32)[:, None]
+        return np.asarray(weight * (self.pace * self.activity[listeners] / total).astype(np.float32)[:, None])
 
 
 def exposure_of(songs: pd.DataFrame, people: People, liking: Liking, params: Listeners) -> Exposure:
@@ -79,24 +81,26 @@ def _at_pace(exposure: Exposure, liking: Liking, params: Listeners) -> Exposure:
     order = np.argsort(exposure.activity, kind="stable")
     probed = order[:: -(-len(order) // _PROBED)]
     songs = np.arange(len(exposure.category))
-    clocks = generator(params.seed, "meetings", part=-1 % 2**31).standard_exponential((len(probed), len(songs)))
+    clocks = generator(params.seed, "meetings", part=_PROBE).standard_exponential((len(probed), len(songs)))
     slowest, likes = exposure.rates(probed).astype(np.float64), liking.probability(probed[:, None], songs[None, :])
+    activity = np.broadcast_to(exposure.activity[probed, None], likes.shape)
 
     def plays(pace: float) -> float:
         left = exposure.days - clocks / (slowest * pace)
         met = left > 0
-        return float((1 + expected_repeats(likes[met], left[met])).sum() / len(probed))
+        return float((1 + expected_repeats(likes[met], left[met], activity[met])).sum() / len(probed))
 
     low, high = 1e-6, 1e6
     if plays(high) < params.plays_per_listener:
         raise FeedbackError(
             f"{len(songs)} songs are too few for {params.plays_per_listener:g} plays by each listener: even if all met "
-            f"all of them at once it would be {plays(high):.0f}. Take more songs, or lower listeners.plays_per_listener."
+            f"all of them at once it would be {plays(high):.0f}. Take more songs, or lower "
+            "listeners.plays_per_listener."
         )
     for _ in range(_STEPS):
         middle = (low * high) ** 0.5
         low, high = (low, middle) if plays(middle) > params.plays_per_listener else (middle, high)
-    return Exposure(**{**vars(exposure), "pace": high})
+    return replace(exposure, pace=high)
 
 
 def meet(exposure: Exposure, listeners: Ints, random: np.random.Generator) -> tuple[Ints, Ints, Floats]:

@@ -1,7 +1,7 @@
 """The listeners: groups of like taste, each with its own mix of ages and countries; and how much each one listens.
 
-Activity is a Lomax variable (Pareto from 0 on): most listen little, a few very much, independently of what they like. So
-a mean over plays is mostly about those few, and still not biased.
+Activity is a Lomax variable (Pareto from 0 on): most listen little, a few very much, independently of what they like.
+So a mean over plays is mostly about those few, and still not biased.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ import pandas as pd
 from earmark.feedback.simulation.chance import generator
 from earmark.params import Listeners
 
-COUNTRIES = ("DE", "US", "SE", "BR", "JP", "GB")
+# Where listeners live, and how many hours later than in UTC their day begins.
+COUNTRIES = {"DE": -2, "US": 5, "SE": -2, "BR": 3, "JP": -9, "GB": -1}
 _HOME_SHARE = 0.6  # of a group's listeners live in the group's country, the others in any
 _AGES = (19.0, 52.0)  # mean ages of the youngest and the oldest group
 _AGE_SPREAD = 7.0  # years, within a group
@@ -31,9 +32,9 @@ class People:
 
     Attributes:
         table: A row for each: ``name``, ``group`` (from 0; -1 for bots), ``age`` in years, ``age_band`` (the decade's
-            first year), ``country``, ``service`` (spotify, listenbrainz), ``export`` (endsong: Spotify's older form, many
-            listeners in a file; streaming_history: its newer form, a folder for each; listenbrainz), ``activity`` (times
-            the mean), ``bot``. Bots come last.
+            first year), ``country``, ``service`` (spotify, listenbrainz), ``export`` (endsong: Spotify's older form,
+            many listeners in a file; streaming_history: its newer form, a folder for each; listenbrainz), ``activity``
+            (times the mean), ``bot``. Bots come last.
         taste: In logits, for each listener who is none and each category, shape ``(people, categories)``.
     """
 
@@ -67,7 +68,7 @@ def people_of(params: Listeners) -> People:
             "name": [f"listener{number:05d}" for number in range(everybody)],
             "group": np.append(group, np.full(bots, -1)),
             "age": np.append(age, np.full(bots, 30)),
-            "country": [*(COUNTRIES[number] for number in country), *(["US"] * bots)],
+            "country": [*(tuple(COUNTRIES)[number] for number in country), *(["US"] * bots)],
             "service": np.where(export == "listenbrainz", "listenbrainz", "spotify"),
             "export": export,
             "activity": np.append(_activity(params), np.zeros(bots)),
@@ -79,7 +80,7 @@ def people_of(params: Listeners) -> People:
 
 
 def group_sizes(params: Listeners) -> npt.NDArray[np.int64]:
-    """How many listeners each group has: fewer from group to group, as one over the root of its rank; all in all exact."""
+    """How many listeners each group has: fewer from group to group, as one over the root of its rank; exact in all."""
     shares = 1 / np.sqrt(np.arange(1, params.groups + 1))
     ends = np.rint(np.cumsum(shares) / shares.sum() * params.listeners).astype(np.int64)
     sizes: npt.NDArray[np.int64] = np.diff(ends, prepend=0)

@@ -1,8 +1,9 @@
 """The songs: category of taste, quality, popularity, and since when each can be heard.
 
-Popularity is a Pareto variable, as counts of plays are roughly (Celma, "Music recommendation and discovery", 2010), tied
-to quality by a Gaussian copula: what is good is heard more often, but much that is heard is not good (Salganik, Dodds and
-Watts, "Experimental study of inequality and unpredictability in an artificial cultural market", Science 2006).
+Popularity is a Pareto variable, as counts of plays are roughly (Celma, "Music recommendation and discovery", 2010),
+tied to quality by a Gaussian copula: what is good is heard more often, but much that is heard is not good (Salganik,
+Dodds and Watts, "Experimental study of inequality and unpredictability in an artificial cultural market", Science
+2006).
 """
 
 import numpy as np
@@ -16,7 +17,7 @@ from earmark.feedback.simulation.chance import generator
 from earmark.feedback.simulation.period import DAY_US, START_US
 from earmark.params import Listeners
 
-_PARETO = 1.4  # exponent of the tail: of 355 songs the most popular one draws about a tenth of the attention
+_PARETO = 1.8  # exponent of the tail: of 355 songs the most popular one draws about a twentieth of the attention
 _POPULARITY_AND_QUALITY = 0.4  # correlation, before one is bent into a Pareto variable
 _OLD_SHARE = 0.6  # of the songs are there when the period begins; the others appear during its first nine tenths
 _OLDEST_DAYS = 5 * 365
@@ -36,8 +37,8 @@ def songs_of(tracks: pd.DataFrame, params: Listeners) -> pd.DataFrame:
 
     Returns:
         A row for each song: what the catalogue says of it (track_id is None for strangers), ``category`` (from 0),
-        ``quality`` (in logits), ``popularity`` (mean 1), ``drift`` (in logits a year), ``available_from`` (midnight UTC),
-        ``ambiguous`` (another song has the same title and artist, however written: `named_key`).
+        ``quality`` (in logits), ``popularity`` (mean 1), ``drift`` (in logits a year), ``available_from`` (midnight
+        UTC), ``ambiguous`` (another song has the same title and artist, however written: `named_key`).
 
     Raises:
         FeedbackError: No track has a title and an artist.
@@ -60,7 +61,7 @@ def _strangers(named: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "title": [f"Song That Nobody Catalogued No. {number}" for number in range(1, count + 1)],
-            "artist": [f"The Absent {'Two Three Four Five'.split()[number % 4]}" for number in range(count)],
+            "artist": [f"The Absent {('Two', 'Three', 'Four', 'Five')[number % 4]}" for number in range(count)],
             "duration_s": [named["duration_s"].iloc[number % len(named)] for number in range(count)],
         },
         columns=list(COLUMNS),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from earmark.catalogue.sources.tables import Row, records
 from earmark.errors import FeedbackError
-from earmark.feedback.sources.reading import Part, find_parts, not_found, text_of
+from earmark.feedback.sources.reading import Part, not_found, parts_or_itself, text_of
 from earmark.feedback.sources.source import Refused
 
 
@@ -70,7 +70,9 @@ def header_of(part: Part, lines: Iterator[tuple[int, int, list[str] | str]], hea
         parts.append(names)
     width = max(map(len, parts))
     padded = [[*names, *[""] * (width - len(names))] for names in parts]
-    return [".".join(name for text in column if (name := text.strip().casefold())) for column in zip(*padded, strict=True)]
+    return [
+        ".".join(name for text in column if (name := text.strip().casefold())) for column in zip(*padded, strict=True)
+    ]
 
 
 def guessed_delimiter(part: Part) -> str:
@@ -95,11 +97,11 @@ def only_part(path: Path, places: Sequence[str], needed: str) -> Part:
         for place in places:
             if (file := path / place).is_file():
                 return Part(place, file, (), file.stat().st_size)
-    parts = find_parts(path, *(Path(place).name for place in places))
+    parts = parts_or_itself(path, *(Path(place).name for place in places))
     if len(parts) > 1:
         raise FeedbackError(
-            f"{path} holds {len(parts)} files for one {needed} ({', '.join(part.name for part in parts[:3])}). Give the "
-            "one that you mean."
+            f"{path} holds {len(parts)} files for one {needed} ({', '.join(part.name for part in parts[:3])}). Give "
+            "the one that you mean."
         )
     if not parts:
         raise not_found(path, needed)

@@ -130,7 +130,8 @@ def not_found(path: Path, needed: str) -> FeedbackError:
 def json_array(part: Part) -> Iterator[tuple[str, dict[str, Any] | Refused]]:
     """The objects of a JSON file that is one array of them, with where each stands: ``name.json:[17]``.
 
-    A damaged row is refused, in pieces if ``},{`` stands in one of its names or lists; no other row is lost by it.
+    A damaged row is refused, in pieces if ``},{`` stands in one of its names or lists. No other row is lost by it, but
+    for the next one where its closing brace is what is missing.
 
     Raises:
         FeedbackError: It does not begin as an array, or one of its rows does not end.
@@ -293,14 +294,14 @@ def text_of(part: Part) -> Iterator[str]:
         encoding = "utf-16" if head in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
         number = 0
         try:
-            for line in io.TextIOWrapper(cast(IO[bytes], buffered), encoding=encoding, newline=""):
+            for line in io.TextIOWrapper(buffered, encoding=encoding, newline=""):
                 number += 1
                 yield line
         except UnicodeDecodeError:
             raise FeedbackError(
                 f"{part.name} is no {encoding.removesuffix('-sig').upper()}: soon after line {number} there are "
-                "letters of another encoding, perhaps that of an older spreadsheet. Save it as UTF-8. What stood before was "
-                "read; the same command again adds the rest."
+                "letters of another encoding, perhaps that of an older spreadsheet. Save it as UTF-8. What stood "
+                "before was read; the same command again adds the rest."
             ) from None
 
 

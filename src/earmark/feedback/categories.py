@@ -1,0 +1,230 @@
+"""Categories of songs that listening itself reveals: songs are together that the same listeners play.
+
+* Songs are directions in the space of listener factors, clustered by k-means on the sphere (Dhillon & Modha 2001). How
+  many clusters, the silhouette decides (Rousseeuw 1987), unless the user does.
+* How sure a song's membership is: listeners are drawn anew (Poisson bootstrap), the song's factors follow from those
+  drawn, and the share of draws that leave it where it is is its confidence.
+* A category is named by the words and genres that set it apart: log odds against all other songs with an informative
+  Dirichlet prior (Monroe, Colaresi & Quinn, "Fightin' words", 2008).
+* Refitted, a category keeps its number where most of its songs stay: old and new are matched one to one so that as many
+  songs as possible keep theirs (Kuhn 1955). Numbers are never used again.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from earmark.feedback.factors import Factors, redraws
+from earmark.params import Categories
+
+Ints = npt.NDArray[np.int64]
+
+SURE, UNSURE, TOO_FEW, NEVER = "sure", "unsure", "too few listeners", "not heard yet"
+_SHOWN_WORDS, _SHOWN_SONGS = 3, 5
+_SETS_APART = 1.96  # standard errors
+_PRIOR = 20.0  # words, drawn from all songs, that every category is thought to have beforehand
+_SAMPLED = 4_000  # songs, for the silhouette
+_SAME = 0.3  # share of common songs (Jaccard) from which an old category and a new one are the same
+
+
+@dataclass(frozen=True)
+class Category:
+    """One category.
+
+    Attributes:
+        number: Stays the same when the categories are found anew.
+        name: The words and genres that set it apart, or else its most typical song.
+        words: As in ``name``, with their z.
+        songs: How many belong to it, with confidence.
+        typical: Tracks' numbers, the most typical first.
+    """
+
+    number: int
+    name: str
+    words: Mapping[str, float]
+    songs: int
+    typical: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """What was found.
+
+    Attributes:
+        members: One row a track: ``track``, ``category`` (number; −1 where none), ``confidence`` (NaN where nothing is
+            known), ``listeners``, ``status``.
+        categories: In order of their numbers.
+        highest: The highest number ever given.
+        silhouette: Of the clusters, −1 to 1; NaN where there are none.
+    """
+
+    members: pd.DataFrame
+    categories: tuple[Category, ...]
+    highest: int
+    silhouette: float
+
+
+def categorise(
+    factors: Factors | None,
+    pairs: pd.DataFrame,
+    listeners: Ints,
+    terms: pd.DataFrame,
+    titles: Mapping[int, str],
+    before: pd.DataFrame,
+    highest: int,
+    params: Categories,
+) -> Clustering:
+    """Find the categories.
+
+    Args:
+        factors: Of who listens to what; None where there are too few.
+        pairs: Of which they were made.
+        listeners: How many have heard each track of the catalogue, shape ``(tracks,)``.
+        terms: ``track, term, count``: words and genres, and how often they stand at the track.
+        titles: Track → what to call a category of which no word tells.
+        before: ``track, category`` of the version before; empty where there is none.
+        highest: The highest number that was ever given; −1 where none was.
+        params: How many, how sure.
+    """
+    members = pd.DataFrame(
+        {
+            "track": np.arange(len(listeners)),
+            "category": -1,
+            "confidence": np.nan,
+            "listeners": listeners,
+            "status": np.where(listeners > 0, TOO_FEW, NEVER),
+        }
+    )
+    if factors is None:
+        return Clustering(members, (), highest, float("nan"))
+    enough = np.flatnonzero(listeners[factors.tracks] >= params.min_listeners)
+    directions = _directions(factors.song_factors)[enough]
+    if len(enough) < max(4, params.count):
+        return Clustering(members, (), highest, float("nan"))
+    centres, labels, silhouette = _clusters(directions, params)
+    confidence = _confidence(factors, pairs, enough, centres, labels, params)
+    tracks = factors.tracks[enough]
+    numbers, highest = _numbered(tracks, labels, before, highest)
+    members.loc[tracks, "category"] = numbers[labels]
+    members.loc[tracks, "confidence"] = confidence
+    members.loc[tracks, "status"] = np.where(confidence >= params.min_confidence, SURE, UNSURE)
+    nearness = (directions * centres[labels]).sum(axis=1)
+    named = _named(tracks, labels, numbers, confidence, nearness, terms, titles, params)
+    return Clustering(members, named, highest, silhouette)
+
+
+def _clusters(directions: npt.NDArray[np.float32], params: Categories) -> tuple[npt.NDArray[np.float32], Ints, float]:
+    """Centres (on the sphere), the cluster of each song, and the silhouette."""
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import silhouette_score
+
+    best: tuple[float, npt.NDArray[np.float32], Ints] | None = None
+    most = min(params.max_count, (len(directions) - 1) // 2)
+    for count in [params.count] if params.count else range(2, most + 1):
+        fitted = KMeans(count, n_init=10, random_state=params.seed).fit(directions)
+        if len(np.unique(fitted.labels_)) < 2:
+            continue
+        sampled = min(_SAMPLED, len(directions))
+        score = float(silhouette_score(directions, fitted.labels_, sample_size=sampled, random_state=params.seed))
+        if best is None or score > best[0]:
+            best = score, _directions(fitted.cluster_centers_), np.asarray(fitted.labels_, dtype=np.int64)
+    if best is None:  # all songs lie in one place
+        return directions[:1], np.zeros(len(directions), dtype=np.int64), float("nan")
+    return best[1], best[2], best[0]
+
+
+def _confidence(
+    factors: Factors,
+    pairs: pd.DataFrame,
+    songs: Ints,
+    centres: npt.NDArray[np.float32],
+    labels: Ints,
+    params: Categories,
+) -> npt.NDArray[np.float64]:
+    """In how many of the redraws each song stays in its cluster, shape as ``labels``."""
+    stays = np.zeros(len(labels))
+    for song_factors in redraws(factors, pairs, params):
+        drawn = _directions(song_factors[songs])
+        stays += (drawn @ centres.T).argmax(axis=1) == labels
+    return np.asarray(stays / max(params.redraws, 1))
+
+
+def _numbered(tracks: Ints, labels: Ints, before: pd.DataFrame, highest: int) -> tuple[Ints, int]:
+    """The number of each cluster, and the highest that was ever given."""
+    from scipy.optimize import linear_sum_assignment
+
+    clusters = int(labels.max()) + 1
+    numbers = np.full(clusters, -1, dtype=np.int64)
+    old = before[before["category"] >= 0].set_index("track")["category"]
+    old_numbers = np.unique(old.to_numpy(dtype=np.int64))
+    if len(old_numbers):
+        was = old.reindex(tracks).to_numpy(dtype=np.float64)
+        common = np.array([[np.sum((labels == new) & (was == old)) for old in old_numbers] for new in range(clusters)])
+        sizes = np.bincount(labels, minlength=clusters)[:, None] + np.array([np.sum(was == n) for n in old_numbers])
+        shared = common / np.maximum(sizes - common, 1)
+        for new, place in zip(*linear_sum_assignment(-common), strict=True):
+            if shared[new, place] >= _SAME:
+                numbers[new] = old_numbers[place]
+    # New ones by size, the largest first.
+    fresh = [new for new in np.argsort(-np.bincount(labels, minlength=clusters), kind="stable") if numbers[new] < 0]
+    for new in fresh:
+        highest += 1
+        numbers[new] = highest
+    return numbers, max(highest, int(numbers.max()))
+
+
+def _named(
+    tracks: Ints,
+    labels: Ints,
+    numbers: Ints,
+    confidence: npt.NDArray[np.float64],
+    nearness: npt.NDArray[np.float32],
+    terms: pd.DataFrame,
+    titles: Mapping[int, str],
+    params: Categories,
+) -> tuple[Category, ...]:
+    of_track = dict(zip(tracks.tolist(), labels.tolist(), strict=True))
+    here = terms[terms["track"].isin(of_track)]
+    counts = here.assign(cluster=here["track"].map(of_track)).pivot_table(
+        index="term", columns="cluster", values="count", aggfunc="sum", fill_value=0.0
+    )
+    found = []
+    for cluster in range(len(numbers)):
+        own = np.flatnonzero(labels == cluster)
+        if not len(own):
+            continue
+        order = own[np.lexsort((tracks[own], -nearness[own], -np.round(confidence[own], 1)))]
+        typical = tuple(int(track) for track in tracks[order[:_SHOWN_SONGS]])
+        words = apart(counts, cluster)
+        name = " · ".join(words) or f"like “{titles[typical[0]]}”"
+        sure = int((confidence[own] >= params.min_confidence).sum())
+        found.append(Category(int(numbers[cluster]), name, words, sure, typical))
+    return tuple(sorted(found, key=lambda category: category.number))
+
+
+def apart(counts: pd.DataFrame, cluster: int) -> dict[str, float]:
+    """The terms that set a cluster apart from all others, the clearest first, with the z of their log odds.
+
+    Args:
+        counts: How often each term (index) stands in each cluster (columns).
+        cluster: Which one.
+    """
+    if cluster not in counts or counts.empty:
+        return {}
+    own = counts[cluster].to_numpy(dtype=np.float64)
+    rest = counts.drop(columns=cluster).sum(axis=1).to_numpy(dtype=np.float64)
+    total = own + rest
+    prior = total / total.sum() * _PRIOR
+    own_rest, rest_rest = own.sum() + _PRIOR - own - prior, rest.sum() + _PRIOR - rest - prior
+    odds = np.log((own + prior) / np.maximum(own_rest, 1e-9)) - np.log((rest + prior) / np.maximum(rest_rest, 1e-9))
+    z = odds / np.sqrt(1 / (own + prior) + 1 / (rest + prior))
+    order = np.lexsort((counts.index.to_numpy(dtype=str), -z))
+    chosen: Iterable[int] = [place for place in order if z[place] > _SETS_APART][:_SHOWN_WORDS]
+    return {str(counts.index[place]): float(z[place]) for place in chosen}
+
+
+def _directions(factors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.asarray(factors / np.maximum(np.linalg.norm(factors, axis=1, keepdims=True), 1e-12), dtype=np.float32)

@@ -1,0 +1,199 @@
+"""From events to evidence: what each listener's doings with each track say about liking it.
+
+An answer (like, dislike, rating) says it outright; the latest one counts. Doings are graded into one score:
+
+* a play counts by how much of the track was heard, and by who chose it: picked by the listener it says much, carried on
+  by the player little (background music is no vote);
+* repeated plays count, each further one for less (as the logarithm, after Hu, Koren & Volinsky 2008);
+* a skip by the listener's own wish counts against the track, the more the earlier it came (Meggetto et al. 2021 find
+  early skips the ones that mean dislike); one just before the end counts for nothing.
+
+All of it fades with time, by half in each half-life. What the score means, in odds for liking, is learnt from listeners
+who gave answers *and* listened (`calibrate`); where too few did, it is an assumption, and the report says so.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from earmark.feedback.event import KINDS
+from earmark.params import Targets
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+PLAY, SKIP, LIKE, DISLIKE, RATING = map(KINDS.index, ("play", "skip", "like", "dislike", "rating"))
+_DAY_US = 86_400_000_000.0
+_ENOUGH = 30  # answers of either kind, by listeners who also listened
+_COMPLETE = 0.95  # of a track: what is left out at its end is silence
+
+
+@dataclass(frozen=True)
+class Doings:
+    """Events of tracks, one row each; shape ``(events,)`` each, NaN where nothing is known.
+
+    Attributes:
+        track: Number of the track.
+        listener: Number of the listener.
+        at_us: Microseconds since 1970.
+        kind: Place of the kind in `KINDS`; only ``play, skip, like, dislike, rating`` count here.
+        share: How much of the track was heard, 0 to 1.
+        value: As `Event.value`.
+        times: As `Event.times`.
+        chosen: 1 chosen by the listener, 0 carried on by the player.
+        failed: Whether it ended by an error.
+    """
+
+    track: Ints
+    listener: Ints
+    at_us: Floats
+    kind: npt.NDArray[np.int8]
+    share: Floats
+    value: Floats
+    times: Floats
+    chosen: Floats
+    failed: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a score says: ``log λ = intercept + slope · score``.
+
+    Attributes:
+        intercept: Log likelihood ratio at score 0.
+        slope: Its change per unit of score.
+        learnt_from: How many pairs taught it; 0 where it is assumed.
+    """
+
+    intercept: float
+    slope: float
+    learnt_from: int
+
+    def log_ratio(self, scores: Floats) -> Floats:
+        """Log likelihood ratios for liking, shape as ``scores``."""
+        return np.asarray(self.intercept + self.slope * scores)
+
+
+def pair_up(doings: Doings, now_us: float, params: Targets) -> pd.DataFrame:
+    """What each listener did with each track.
+
+    Args:
+        doings: Of listeners who are told apart.
+        now_us: The time from which age is counted: that of the latest event.
+        params: How much counts what, and how fast it fades.
+
+    Returns:
+        One row a pair, sorted by track and listener: ``track``, ``listener``, ``answer`` (the share of a yes: 1 likes
+        it, 0 does not, between for ratings; NaN without an answer), ``weight`` (of the answer, 0 to 1: less the older
+        it is), ``disliked`` (1 said so, 0 did not when asked; NaN: was not asked), ``score`` (what the doings say; NaN
+        where nothing was heard), ``plays`` (how often it was heard, skips included), ``first_us`` (when first; NaN
+        where no time is known).
+    """
+    listeners, listener = np.unique(doings.listener, return_inverse=True)
+    keys, pair = np.unique(doings.track * max(len(listeners), 1) + listener, return_inverse=True)
+    size = len(keys)
+    faded = _faded(doings.at_us, now_us, params.half_life_days)
+    heard = np.isin(doings.kind, [PLAY, SKIP]) & ~doings.failed
+    dated = ~np.isnan(doings.at_us)
+    for_it, against = _graded(doings, params)
+
+    def summed(values: Floats, rows: npt.NDArray[np.bool_]) -> Floats:
+        # Counts without a time, and plays with one, tell the same listening twice: the larger counts.
+        both = [np.bincount(pair[chosen], values[chosen], size) for chosen in (rows & dated, rows & ~dated)]
+        return np.asarray(np.maximum(*both))
+
+    score = np.log2(1 + summed(for_it * faded, heard)) - np.log2(1 + summed(against * faded, heard))
+    plays = summed(doings.times, heard)
+    score[plays == 0] = np.nan
+    first = np.full(size, np.inf)
+    np.minimum.at(first, pair[heard & dated], doings.at_us[heard & dated])
+    answer, weight = _answers(doings, pair, faded, size)
+    frame = pd.DataFrame(
+        {
+            "track": keys // max(len(listeners), 1),
+            "listener": listeners[keys % max(len(listeners), 1)] if size else keys,
+            "answer": answer,
+            "weight": weight,
+            "disliked": _latest(doings, pair, doings.kind == DISLIKE, doings.value, size)[0],
+            "score": score,
+            "plays": plays,
+            "first_us": np.where(np.isinf(first), np.nan, first),
+        }
+    )
+    known = (frame["plays"] > 0) | frame["answer"].notna() | frame["disliked"].notna()
+    return frame[known].reset_index(drop=True)
+
+
+def calibrate(pairs: pd.DataFrame, params: Targets) -> Meaning:
+    """What a score says about liking, from the listeners who gave answers and listened; else as assumed.
+
+    By logistic regression of the answer on the score. Its odds are those of liking among who answered, a choice of
+    people for itself; divided by these odds they are a likelihood ratio, which holds for who did not answer as well, if
+    the ones and the others listen alike to what they like.
+    """
+    both = pairs[pairs["answer"].notna() & pairs["score"].notna()]
+    likes = (both["answer"] > 0.5).to_numpy()
+    if min(likes.sum(), (~likes).sum()) < _ENOUGH:
+        return _assumed(pairs, params)
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(C=10.0).fit(both[["score"]].to_numpy(), likes, both["weight"].to_numpy())
+    weights = both["weight"].to_numpy()
+    share = float(weights[likes].sum() / weights.sum())
+    slope = max(float(fitted.coef_[0, 0]), 0.0)  # doings that speak against what is liked say nothing
+    return Meaning(float(fitted.intercept_[0]) - np.log(share / (1 - share)), slope, len(both))
+
+
+def _assumed(pairs: pd.DataFrame, params: Targets) -> Meaning:
+    """The slope of params.yaml, and the intercept under which the assumed share of all pairs are likes."""
+    scores = pairs["score"].dropna().to_numpy()
+    if not len(scores):
+        return Meaning(0.0, params.slope, 0)
+    odds = np.log(params.like_share / (1 - params.like_share))
+    low, high = -20.0, 20.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        likes = (1 / (1 + np.exp(-(odds + middle + params.slope * scores)))).mean()
+        low, high = (middle, high) if likes < params.like_share else (low, middle)
+    return Meaning((low + high) / 2, params.slope, 0)
+
+
+def _faded(at_us: Floats, now_us: float, half_life_days: float) -> Floats:
+    """What is left of an event's weight; all of it where no time is known."""
+    if half_life_days <= 0:
+        return np.ones(len(at_us))
+    age_days = np.nan_to_num(now_us - at_us, nan=0.0) / _DAY_US
+    return np.asarray(0.5 ** (np.maximum(age_days, 0.0) / half_life_days))
+
+
+def _graded(doings: Doings, params: Targets) -> tuple[Floats, Floats]:
+    """How much each event speaks for its track, and how much against it."""
+    share = np.where(doings.share >= _COMPLETE, 1.0, doings.share)
+    picked = np.where(doings.chosen > 0, params.chosen, params.continued)
+    whole = np.where(np.isnan(doings.chosen), params.unknown, picked)
+    skipped = doings.kind == SKIP
+    heard = np.nan_to_num(share, nan=1.0)  # a play of which nothing more is said was one
+    for_it = np.where(skipped, 0.0, whole * heard) * doings.times
+    unheard = 1.0 - np.nan_to_num(share, nan=0.5)
+    against = np.where(skipped, params.skipped * unheard, 0.0) * doings.times
+    return for_it, against
+
+
+def _answers(doings: Doings, pair: Ints, faded: Floats, size: int) -> tuple[Floats, Floats]:
+    """The latest answer of each pair, and its weight."""
+    said = np.isin(doings.kind, [LIKE, RATING]) | ((doings.kind == DISLIKE) & (doings.value == 1))
+    answer, row = _latest(doings, pair, said, np.where(doings.kind == DISLIKE, 0.0, doings.value), size)
+    return answer, np.where(np.isnan(answer), 0.0, faded[row] if len(faded) else 0.0)
+
+
+def _latest(doings: Doings, pair: Ints, rows: npt.NDArray[np.bool_], values: Floats, size: int) -> tuple[Floats, Ints]:
+    """Of each pair the value of the latest of ``rows``, and which row that is; NaN and 0 where there is none."""
+    chosen = np.flatnonzero(rows)
+    # Those without a time first: what is dated is newer knowledge. Of equal times the one that comes last.
+    order = chosen[np.lexsort((chosen, np.nan_to_num(doings.at_us[chosen], nan=-1.0)))]
+    found, row = np.full(size, np.nan), np.zeros(size, dtype=np.int64)
+    found[pair[order]] = values[order]  # of equal places the last one stays; NaN: taken back
+    row[pair[order]] = order
+    return found, row

@@ -1,0 +1,112 @@
+"""Listener factors: who listens to what together, as a few numbers for each song and each listener.
+
+By implicit alternating least squares (Hu, Koren & Volinsky, "Collaborative filtering for implicit feedback datasets",
+ICDM 2008), as the library `implicit` has it: what was heard is a preference, how much for it the listener did is the
+confidence; where the doings speak against a song, it is a preference against it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from earmark.params import Categories
+
+Floats32 = npt.NDArray[np.float32]
+FEWEST = 20  # listeners, and songs: below that nothing is told apart
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Both sides of the factorisation.
+
+    Attributes:
+        tracks: Numbers of the songs that were heard, ascending; shape ``(songs,)``.
+        listeners: Numbers of the listeners, ascending; shape ``(listeners,)``.
+        song_factors: Shape ``(songs, factors)``.
+        listener_factors: Shape ``(listeners, factors)``.
+    """
+
+    tracks: npt.NDArray[np.int64]
+    listeners: npt.NDArray[np.int64]
+    song_factors: Floats32
+    listener_factors: Floats32
+
+
+def factorise(pairs: pd.DataFrame, params: Categories) -> Factors | None:
+    """Factors of who is in ``pairs``; None where they are fewer than `FEWEST`.
+
+    Args:
+        pairs: As `earmark.feedback.evidence.pair_up` gives them.
+        params: How many factors, and how they are fitted.
+    """
+    tracks, listeners = np.unique(pairs["track"].to_numpy()), np.unique(pairs["listener"].to_numpy())
+    if min(len(tracks), len(listeners)) < FEWEST:
+        return None
+    model = _model(params)
+    model.fit(_matrix(pairs, tracks, listeners), show_progress=False)
+    return Factors(tracks, listeners, np.array(model.item_factors), np.array(model.user_factors))
+
+
+def redraws(factors: Factors, pairs: pd.DataFrame, params: Categories) -> Iterator[Floats32]:
+    """Song factors if other listeners of the same kind had listened: a Poisson bootstrap over the listeners.
+
+    Their own factors stay; each listener counts as often as a Poisson variable of mean 1 says.
+
+    Args:
+        factors: The fit.
+        pairs: Of which it was made.
+        params: How many draws, and with which seed.
+
+    Yields:
+        Shape ``(songs, factors)``, as often as ``params.redraws`` says.
+    """
+    from scipy.sparse import diags
+
+    matrix = _matrix(pairs, factors.tracks, factors.listeners)
+    model = _model(params)
+    model.user_factors, model.item_factors = factors.listener_factors, factors.song_factors
+    rng = np.random.default_rng(params.seed)
+    for _ in range(params.redraws):
+        often = diags(rng.poisson(1.0, len(factors.listeners)).astype(np.float32))
+        drawn = (often @ matrix).T.tocsr()
+        yield np.asarray(model.recalculate_item(np.arange(len(factors.tracks)), drawn), dtype=np.float32)
+
+
+def _matrix(pairs: pd.DataFrame, tracks: npt.NDArray[np.int64], listeners: npt.NDArray[np.int64]) -> Any:
+    """Confidences of all pairs, sparse, shape ``(listeners, songs)``."""
+    from scipy.sparse import csr_matrix
+
+    rows = np.searchsorted(listeners, pairs["listener"].to_numpy())
+    columns = np.searchsorted(tracks, pairs["track"].to_numpy())
+    return csr_matrix((confidence_of(pairs), (rows, columns)), shape=(len(listeners), len(tracks)), dtype=np.float32)
+
+
+def confidence_of(pairs: pd.DataFrame) -> Floats32:
+    """How sure each pair is a preference; below 0 for one against the song. Shape ``(pairs,)``.
+
+    A score counts as it is, an answer as two whole plays.
+    """
+    answer = (4.0 * pairs["answer"] - 2.0).fillna(0.0).to_numpy() * pairs["weight"].to_numpy()
+    score = pairs["score"].fillna(0.0).to_numpy()
+    total = np.clip(score + answer, -4.0, 8.0)
+    # Heard and neither way is still heard: that they met says something.
+    return np.asarray(np.where(np.abs(total) < 0.1, 0.1, total), dtype=np.float32)
+
+
+def _model(params: Categories) -> Any:
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1, "blas")  # implicit has threads of its own; both at once are slower than either
+    from implicit.als import AlternatingLeastSquares
+
+    return AlternatingLeastSquares(
+        factors=params.factors,
+        regularization=params.regularisation,
+        iterations=params.iterations,
+        random_state=params.seed,
+        use_gpu=False,
+    )

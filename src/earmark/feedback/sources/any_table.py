@@ -1,0 +1,74 @@
+"""Rows of a table in whatever format it is: delimited text, JSON lines, a JSON array, Parquet.
+
+A row is a function from a column's name, in small letters, to what stands there, or None.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
+
+from earmark.catalogue.sources.tables import records
+from earmark.errors import FeedbackError
+from earmark.feedback.sources.delimited import guessed_delimiter, header_of, table_rows
+from earmark.feedback.sources.reading import Part, json_array, json_lines, text_of
+from earmark.feedback.sources.source import Refused
+
+Cell = Callable[[str], Any]
+Check = Callable[[Sequence[str]], None]
+
+PATTERNS = ("*.csv", "*.tsv", "*.txt", "*.json", "*.jsonl", "*.ndjson", "*.parquet", "*.pq")
+_BATCH_ROWS = 10_000
+
+
+def cells(
+    part: Part, columns: Collection[str], check: Check, *, multi_line: bool
+) -> Iterator[tuple[str, Cell | Refused]]:
+    """Every row, with where it stands. Which format it is, the file's first bytes say.
+
+    Args:
+        part: The table.
+        columns: What is read of Parquet, in small letters.
+        check: Gets the names of the columns, in small letters, where the format has them before its rows; it may raise.
+        multi_line: Whether fields of delimited text may hold line breaks.
+
+    Raises:
+        FeedbackError: It is no table.
+    """
+    with part.open() as stream:
+        head = stream.read(256)
+    if head.startswith(b"PAR1"):
+        yield from _parquet(part, columns, check)
+        return
+    first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    if first in (b"{", b"["):
+        for where, row in json_lines(part) if first == b"{" else json_array(part):
+            yield where, row if isinstance(row, Refused) else {_lower(name): row[name] for name in row}.get
+        return
+    delimiter = guessed_delimiter(part)
+    check(header_of(part, records(text_of(part), delimiter=delimiter, multi_line=multi_line)))
+    for line in table_rows(part, delimiter=delimiter, multi_line=multi_line):
+        yield line.where, line if isinstance(line, Refused) else line.get
+
+
+def _parquet(part: Part, columns: Collection[str], check: Check) -> Iterator[tuple[str, Cell | Refused]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with part.open() as stream:
+        try:
+            table = pq.ParquetFile(stream)
+            there = {_lower(name): name for name in reversed(table.schema_arrow.names)}
+            check(list(reversed(there)))
+            names = {lower: name for lower, name in there.items() if lower in columns}
+            number = 0
+            for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=list(names.values())):
+                for values in zip(*(batch.column(name).to_pylist() for name in names.values()), strict=True):
+                    number += 1
+                    yield f"{part.label}:{number}", dict(zip(names, values, strict=True)).get
+        except pa.ArrowException as error:
+            raise FeedbackError(
+                f"{part.name} cannot be read as Parquet ({error}). Write it again, or export it as CSV."
+            ) from None
+
+
+def _lower(name: object) -> str:
+    return str(name).strip().casefold()

@@ -1,0 +1,329 @@
+"""Targets: what a song is by its listeners, each with an interval and with how much it rests on.
+
+=============  ==========================================================================================
+appeal         the share of listeners that would like it
+dislike        the share that say they dislike it, where that was asked
+feeling        for each emotion that listeners were asked about, the share that felt it
+word           for each word of the vocabulary, the share of those who said anything that used it
+popularity     its rank among all tracks by how many listen, age taken into account; no share, and no interval
+=============  ==========================================================================================
+
+All but popularity are estimated by `earmark.feedback.shares`. Of each the noise ceiling is told.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from earmark.feedback.ceiling import noise_ceiling
+from earmark.feedback.evidence import Meaning, calibrate
+from earmark.feedback.exposure import exposure_weights, taste_groups
+from earmark.feedback.factors import Factors
+from earmark.feedback.files import Evidence
+from earmark.feedback.shares import BINS, Beta, Known, Shares, coverage, fit_prior, posterior, segment_prior
+from earmark.feedback.words import vocabulary
+from earmark.params import Targets
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+ALL = "all"
+COLUMNS = ("track", "segment", "target", "name", "estimate", "low", "high", "sd", "listeners", "evidence")
+_PULLS = np.geomspace(2, 2_000, 13)  # concentrations of a segment's prior, to choose from
+_DAY_US = 86_400_000_000.0
+
+
+@dataclass
+class Report:
+    """What the targets rest on, and how far they can be trusted.
+
+    Attributes:
+        ceilings: By target (``appeal``, ``feeling:calmness``): the noise ceiling.
+        priors: By target: mean and concentration.
+        coverage: By target: how often the answers of half of the listeners lay within the interval of the other half.
+        meaning: What a score says about liking; None before it is known.
+        withheld: Segments about which nothing is told, because fewer than the least listeners are in them.
+        groups: Of listeners, between which exposure was corrected; 0 where it was not.
+    """
+
+    ceilings: dict[str, float] = field(default_factory=dict)
+    priors: dict[str, Beta] = field(default_factory=dict)
+    coverage: dict[str, float] = field(default_factory=dict)
+    meaning: Meaning | None = None
+    withheld: list[str] = field(default_factory=list)
+    groups: int = 0
+
+
+def make_targets(evidence: Evidence, params: Targets, min_listeners: int) -> tuple[pd.DataFrame, Report]:
+    """Every target of every track that there is evidence for.
+
+    Args:
+        evidence: What listeners did.
+        params: How much counts what.
+        min_listeners: Nothing about fewer is told.
+
+    Returns:
+        Columns `COLUMNS`: ``segment`` is `ALL` or ``age:20–29``; ``name`` is the emotion or word, else empty;
+        ``listeners`` how many it rests on, ``evidence`` how many answers that is worth. And a report.
+    """
+    report, tracks = Report(), len(evidence.track_ids)
+    pairs, said = evidence.pairs, evidence.said
+    everybody = len(np.union1d(pairs["listener"].unique(), said["listener"].unique()))
+    if 0 < everybody < min_listeners:
+        report.withheld.append(ALL)
+        pairs, said = pairs.iloc[:0], said.iloc[:0]
+    segments = _segments(evidence.attributes, params.segments)
+    weights = _weights(pairs, evidence.factors, params, report)
+    report.meaning = calibrate(pairs, params)
+    questions = _questions(pairs, said, report.meaning, weights, params)
+    parts = [*_shares(questions, segments, tracks, params, min_listeners, report)]
+    parts.append(popularity(pairs, evidence.counts, evidence.now_us))
+    rows = [part for part in parts if len(part)]
+    table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=list(COLUMNS))
+    return table[list(COLUMNS)], report
+
+
+@dataclass(frozen=True)
+class Question:
+    """One target, as answers and softer evidence of pairs.
+
+    Attributes:
+        target, name: As in the table.
+        track, listener: Of each pair, shape ``(pairs,)``.
+        yes: Share of a yes, 0 to 1, NaN where the listener did not answer.
+        log_ratio: Of a pair without an answer.
+        weight: Of each pair.
+    """
+
+    target: str
+    name: str
+    track: Ints
+    listener: Ints
+    yes: Floats
+    log_ratio: Floats
+    weight: Floats
+
+    @property
+    def key(self) -> str:
+        """What the report calls it."""
+        return f"{self.target}:{self.name}" if self.name else self.target
+
+    def evidence(self, tracks: int, rows: npt.NDArray[Any]) -> Known:
+        """Of each track, by some of the pairs."""
+        place, yes, weight = self.track[rows], self.yes[rows], self.weight[rows]
+        said = ~np.isnan(yes)
+        soft = None
+        if not said.all():
+            bins = _bins(self.log_ratio[rows][~said])
+            size = tracks * len(BINS)
+            soft = _sums(place[~said] * len(BINS) + bins, weight[~said], size).reshape(tracks, len(BINS))
+        answers = np.where(said, yes, 0.0)
+        return Known(
+            _sums(place[said], (weight * answers)[said], tracks),
+            _sums(place[said], (weight * (1 - answers))[said], tracks),
+            soft,
+        )
+
+
+def _questions(
+    pairs: pd.DataFrame, said: pd.DataFrame, meaning: Meaning, weights: Floats, params: Targets
+) -> Iterator[Question]:
+    answer = pairs["answer"].to_numpy()
+    yield Question(
+        "appeal",
+        "",
+        pairs["track"].to_numpy(),
+        pairs["listener"].to_numpy(),
+        answer,
+        meaning.log_ratio(pairs["score"].to_numpy()),
+        weights * np.where(np.isnan(answer), 1.0, pairs["weight"].to_numpy()),
+    )
+    disliked = pairs[pairs["disliked"].notna()] if "disliked" in pairs else pairs.iloc[:0]
+    if len(disliked):
+        yield _asked("dislike", "", disliked["track"], disliked["listener"], disliked["disliked"])
+    felt = said[(said["kind"] == "feeling") & said["value"].notna()]
+    for name, rows in felt.groupby("word", sort=True):
+        once = rows.drop_duplicates(["track", "listener"], keep="last")
+        yield _asked("feeling", str(name), once["track"], once["listener"], once["value"])
+    yield from _words(said[said["kind"].isin(["tag", "comment"])], params)
+
+
+def _words(said: pd.DataFrame, params: Targets) -> Iterator[Question]:
+    kept = vocabulary(
+        said, said["track"].nunique(), min_listeners=params.min_word_listeners, max_share=params.max_word_share
+    )
+    if not kept:
+        return
+    said = said.assign(word=said["word"].map(kept))
+    speakers = said.drop_duplicates(["track", "listener"])[["track", "listener"]]
+    for word in sorted(set(kept.values())):
+        used = said[said["word"] == word].drop_duplicates(["track", "listener"])
+        used = used[["track", "listener"]].assign(value=1.0)
+        asked = speakers.merge(used, how="left", on=["track", "listener"])
+        yield _asked("word", word, asked["track"], asked["listener"], asked["value"].fillna(0.0))
+
+
+def _asked(target: str, name: str, track: Any, listener: Any, yes: Any) -> Question:
+    """A question that everybody counted here has answered."""
+    values = np.asarray(yes, dtype=np.float64)
+    nothing = np.zeros(len(values))
+    return Question(target, name, np.asarray(track), np.asarray(listener), values, nothing, np.ones(len(values)))
+
+
+def _shares(
+    questions: Iterator[Question],
+    segments: dict[str, Ints],
+    tracks: int,
+    params: Targets,
+    min_listeners: int,
+    report: Report,
+) -> Iterator[pd.DataFrame]:
+    for question in questions:
+        if not len(question.track):
+            continue
+        every = np.arange(len(question.track))
+        evidence = question.evidence(tracks, every)
+        prior = fit_prior(evidence, params.seed)
+        whole = posterior(evidence, prior, params.confidence)
+        report.priors[question.key] = prior
+        report.ceilings[question.key] = noise_ceiling(question.track, _expected(question, prior), seed=params.seed)
+        report.coverage[question.key] = _held_out(question, tracks, params)
+        heard = np.bincount(question.track, minlength=tracks)
+        there = np.flatnonzero(heard > 0)
+        yield _table(question, ALL, there, whole, heard, evidence, there)
+        for segment, members in segments.items():
+            rows = np.flatnonzero(np.isin(question.listener, members))
+            if len(np.unique(question.listener[rows])) < min_listeners:
+                if segment not in report.withheld:
+                    report.withheld.append(segment)
+                continue
+            yield _of_segment(question, segment, rows, whole, tracks, params, min_listeners)
+
+
+def _of_segment(
+    question: Question, segment: str, rows: Ints, whole: Shares, tracks: int, params: Targets, min_listeners: int
+) -> pd.DataFrame:
+    evidence = question.evidence(tracks, rows)
+    heard = np.bincount(question.track[rows], minlength=tracks)
+    there = np.flatnonzero(heard >= min_listeners)
+    some = evidence.rows(there)
+    prior, _ = segment_prior(whole, some, there, _PULLS)
+    return _table(question, segment, there, posterior(some, prior, params.confidence), heard, evidence, None)
+
+
+def _table(
+    question: Question, segment: str, there: Ints, shares: Shares, heard: Ints, evidence: Known, rows: Ints | None
+) -> pd.DataFrame:
+    chosen = slice(None) if rows is None else rows
+    mean, sd = shares.mean[chosen], shares.sd[chosen]
+    return pd.DataFrame(
+        {
+            "track": there,
+            "segment": segment,
+            "target": question.target,
+            "name": question.name,
+            "estimate": mean,
+            "low": shares.low[chosen],
+            "high": shares.high[chosen],
+            "sd": sd,
+            "listeners": heard[there],
+            # As many answers as would leave it as uncertain: the concentration of a Beta of this mean and spread.
+            "evidence": np.maximum(mean * (1 - mean) / np.maximum(sd**2, 1e-12) - 1, 0.0),
+        }
+    )
+
+
+def _expected(question: Question, prior: Beta) -> Floats:
+    """What each pair says about a yes, as a probability."""
+    odds = np.log(prior.mean / (1 - prior.mean)) + question.log_ratio
+    return np.where(np.isnan(question.yes), 1 / (1 + np.exp(-np.nan_to_num(odds))), question.yes)
+
+
+def _held_out(question: Question, tracks: int, params: Targets) -> float:
+    """How often the answers of half of the listeners lie in the interval that the rest predicts, or NaN."""
+    answered = ~np.isnan(question.yes) & np.isin(question.yes, [0.0, 1.0])
+    listeners, place = np.unique(question.listener, return_inverse=True)
+    kept = (np.random.default_rng(params.seed).random(len(listeners)) < 0.5)[place]
+    if len(listeners) < 4 or (answered & ~kept).sum() < 30:
+        return float("nan")
+    evidence = question.evidence(tracks, np.flatnonzero(kept))
+    rest = answered & ~kept
+    yes = np.bincount(question.track[rest], question.yes[rest], tracks).astype(np.int64)
+    no = np.bincount(question.track[rest], minlength=tracks) - yes
+    return coverage(evidence, fit_prior(evidence, params.seed), yes, no, params.confidence)
+
+
+def _weights(pairs: pd.DataFrame, factors: Factors | None, params: Targets, report: Report) -> Floats:
+    """How much each pair counts, so that those who met a song stand for all listeners."""
+    if factors is None or not params.groups or not len(pairs):
+        return np.ones(len(pairs))
+    group = taste_groups(factors.listener_factors, params.groups, params.seed)
+    sizes = np.bincount(group)
+    if len(sizes) < 2:
+        return np.ones(len(pairs))
+    report.groups = len(sizes)
+    place = np.searchsorted(factors.listeners, pairs["listener"].to_numpy())
+    return exposure_weights(pairs["track"].to_numpy(), group[place], sizes, params.max_correction)
+
+
+def popularity(pairs: pd.DataFrame, counts: pd.DataFrame, now_us: float) -> pd.DataFrame:
+    """The rank of each track by its audience for its age, 0 to 1.
+
+    Audiences are heavy-tailed and grow with age. So it is the logarithm that is compared with what tracks of that age
+    have (isotonic regression: an older track's expected audience is never smaller), and what is more or less than that
+    is ranked.
+    """
+    heard = pairs[pairs["plays"] > 0] if len(pairs) else pairs
+    audience = pd.Series(heard["track"].value_counts(), dtype="float64")
+    since = heard.groupby("track")["first_us"].min()
+    told = counts.set_index("track")
+    audience = audience.add(told["listens"].astype("float64"), fill_value=0.0).dropna()
+    since = told["since_us"].astype("float64").combine_first(since).reindex(audience.index)
+    if not len(audience):
+        return pd.DataFrame(columns=list(COLUMNS))
+    logs = np.log1p(audience.to_numpy())
+    age = np.log1p(np.maximum((now_us - since.to_numpy(dtype=np.float64)) / _DAY_US, 0.0))
+    known = ~np.isnan(age)
+    rest = logs - logs.mean()
+    if known.sum() >= 10 and np.ptp(age[known]) > 0:
+        from sklearn.isotonic import IsotonicRegression
+
+        rest[known] = logs[known] - IsotonicRegression(out_of_bounds="clip").fit_transform(age[known], logs[known])
+    rank = pd.Series(rest).rank(method="average").to_numpy()
+    return pd.DataFrame(
+        {
+            "track": audience.index.to_numpy(dtype=np.int64),
+            "segment": ALL,
+            "target": "popularity",
+            "name": "",
+            "estimate": (rank - 0.5) / len(rank),
+            "low": np.nan,
+            "high": np.nan,
+            "sd": np.nan,
+            "listeners": audience.to_numpy().astype(np.int64),
+            "evidence": np.nan,
+        }
+    )
+
+
+def _segments(attributes: pd.DataFrame, names: list[str]) -> dict[str, Ints]:
+    """``age:20–29`` → the listeners in it."""
+    return {
+        f"{name}:{value}": rows["listener_id"].to_numpy(dtype=np.int64)
+        for name in names
+        for value, rows in attributes[attributes[name].notna()].groupby(name, sort=True)
+    }
+
+
+def _sums(places: Ints, values: Floats, size: int) -> Floats:
+    return np.bincount(places, values, size).astype(np.float64)
+
+
+def _bins(log_ratios: Floats) -> Ints:
+    step = BINS[1] - BINS[0]
+    places = np.round((np.nan_to_num(log_ratios) - BINS[0]) / step)
+    return np.asarray(np.clip(places, 0, len(BINS) - 1), dtype=np.int64)

@@ -1,0 +1,80 @@
+"""The listeners' words: tags and words of comments, merged into one vocabulary and pruned.
+
+Merged are spellings that differ in capitals, punctuation, spaces and hyphens ("Hip-Hop", "hip hop", "hiphop!") and a
+plural with its singular; the spelling that most listeners use is kept. Pruned is what few listeners say, what stands at
+almost every track, what is a number, and what speaks of the listener and not of the music ("favourites", "seen live":
+Lamere 2008, "Social tagging and music information retrieval", counts these among personal and organisational tags).
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+
+import pandas as pd
+
+# fmt: off
+_PERSONAL = frozenset({
+    "favorite", "favourite", "myfavorite", "myfavourite", "favorites", "favourites", "seenlive", "iown", "albumsiown",
+    "own", "owned", "wishlist", "checkout", "tolisten", "listened", "heard", "playlist", "mylibrary", "library", "love",
+    "loved", "like", "liked", "dislike", "hate", "skip", "unknown", "none", "other", "misc", "untagged", "todo", "test",
+    "spotify", "lastfm", "itunes", "mp3", "vinyl", "cd",
+})
+# fmt: on
+_SHORTEST = 2
+
+
+def vocabulary(said: pd.DataFrame, tracks: int, *, min_listeners: int, max_share: float) -> Mapping[str, str]:
+    """Each word as it was said → the word that is kept for it; words without a place in the vocabulary are missing.
+
+    Args:
+        said: ``listener, track, kind`` (``tag`` or ``comment``), ``word``: one row each time.
+        tracks: How many tracks there are of which any word was said.
+        min_listeners: A word is kept that so many listeners used, at least.
+        max_share: And that stands at no more than this share of the tracks.
+    """
+    if said.empty:
+        return {}
+    written = {word: _written(word) for word in said["word"].unique()}
+    spelled = said.assign(written=said["word"].map(written))
+    spelled = spelled[spelled["written"].str.len() >= _SHORTEST]
+    spelled = spelled.assign(key=spelled["written"].map({word: _key(word) for word in spelled["written"].unique()}))
+    keys = set(spelled["key"])
+    singular = {key: _singular(key, keys) for key in keys}
+    spelled["key"] = spelled["key"].map(singular)
+    common = _common_words()
+    idle = (spelled["kind"] == "comment") & spelled["written"].isin(common)
+    spelled = spelled[~idle & ~spelled["key"].isin(_PERSONAL) & ~spelled["key"].str.fullmatch(r"[\d]+")]
+    used = spelled.groupby("key").agg(listeners=("listener", "nunique"), tracks=("track", "nunique"))
+    kept = set(used.index[(used["listeners"] >= min_listeners) & (used["tracks"] <= max(max_share * tracks, 1))])
+    spelled = spelled[spelled["key"].isin(kept)]
+    # The spelling that most listeners use; of equal ones the first by the alphabet.
+    often = spelled.groupby(["key", "written"])["listener"].nunique().reset_index()
+    often = often.sort_values(["key", "listener", "written"], ascending=[True, False, True])
+    shown = often.drop_duplicates("key").set_index("key")["written"].to_dict()
+    chosen = {word: shown.get(singular.get(_key(text), "")) for word, text in written.items()}
+    return {word: text for word, text in chosen.items() if text is not None}
+
+
+def _written(word: str) -> str:
+    """In small letters, without marks around it, one space between its parts."""
+    text = unicodedata.normalize("NFKC", word).casefold()
+    return " ".join(re.sub(r"[^\w'&+-]+", " ", text).strip(" _-'&+").split())
+
+
+def _key(word: str) -> str:
+    """What is compared: letters and digits alone."""
+    return re.sub(r"[\W_]+", "", word)
+
+
+def _singular(key: str, keys: set[str]) -> str:
+    """The same without a plural's end, where that is said too."""
+    for end, instead in (("ies", "y"), ("es", ""), ("s", "")):
+        if key.endswith(end) and len(key) > len(end) + 2 and (other := key.removesuffix(end) + instead) in keys:
+            return other
+    return key
+
+
+def _common_words() -> frozenset[str]:
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    return frozenset(ENGLISH_STOP_WORDS)

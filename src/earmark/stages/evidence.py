@@ -1,0 +1,49 @@
+"""The stage `evidence`: a snapshot of feedback and the catalogue in; what each listener did with each track out."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from earmark.catalogue.track import read_tracks
+from earmark.feedback.evidence import pair_up
+from earmark.feedback.factors import factorise
+from earmark.feedback.files import Evidence, write_evidence
+from earmark.feedback.listening import read_listening
+from earmark.feedback.snapshot import LISTENERS
+from earmark.feedback.tracks import Tracks
+from earmark.files import write_json
+from earmark.params import Params
+from earmark.workspace import CATALOGUE, EVIDENCE, EVIDENCE_SUMMARY, SNAPSHOTS
+
+
+def run(params: Params, root: Path) -> None:
+    """Write data/evidence/ and reports/evidence.json.
+
+    Raises:
+        CatalogueError: There is no catalogue.
+        FeedbackError: There is no such snapshot.
+    """
+    snapshot = root / SNAPSHOTS / params.feedback.snapshot
+    catalogue = read_tracks(root / CATALOGUE).sort_values("track_id", ignore_index=True)
+    listening = read_listening(snapshot, catalogue, Tracks.at(root / CATALOGUE), params.feedback.bot_days)
+    pairs = pair_up(listening.doings, listening.now_us, params.targets)
+    factors = factorise(pairs, params.categories)
+    attributes = pd.read_parquet(snapshot / LISTENERS)
+    evidence = Evidence(
+        catalogue["track_id"].tolist(), pairs, listening.said, listening.counts, attributes, factors, listening.now_us
+    )
+    write_evidence(evidence, root / EVIDENCE)
+    told = listening.told | {
+        "pairs": len(pairs),
+        "answers": int(pairs["answer"].notna().sum()),
+        "words": int((listening.said["kind"] != "feeling").sum()),
+        "feelings": int((listening.said["kind"] == "feeling").sum()),
+        "factors": 0 if factors is None else factors.song_factors.shape[1],
+    }
+    write_json(root / EVIDENCE_SUMMARY, told)
+    print(
+        f"evidence: {told['events_of_tracks']:,} of {told['events']:,} events are of {told['tracks_heard']:,} tracks "
+        f"by {told['listeners']:,} listeners; {told['listeners_left_out']:,} more were left out as bots",
+        file=sys.stderr,
+    )
