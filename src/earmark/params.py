@@ -100,8 +100,7 @@ class Targets:
     skipped: float
     slope: float
     like_share: float
-    groups: int
-    max_correction: float
+    correct_exposure: bool
     segments: list[str]
     min_word_listeners: int
     max_word_share: float

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from earmark.feedback.factors import Factors, redraws
+from earmark.feedback.factors import Factors, directions, redraws
 from earmark.params import Categories
 
 Ints = npt.NDArray[np.int64]
@@ -101,17 +101,17 @@ def categorise(
     if factors is None:
         return Clustering(members, (), highest, float("nan"))
     enough = np.flatnonzero(listeners[factors.tracks] >= params.min_listeners)
-    directions = _directions(factors.song_factors)[enough]
+    placed = directions(factors.song_factors)[enough]
     if len(enough) < max(4, params.count):
         return Clustering(members, (), highest, float("nan"))
-    centres, labels, silhouette = _clusters(directions, params)
+    centres, labels, silhouette = _clusters(placed, params)
     confidence = _confidence(factors, pairs, enough, centres, labels, params)
     tracks = factors.tracks[enough]
     numbers, highest = _numbered(tracks, labels, before, highest)
     members.loc[tracks, "category"] = numbers[labels]
     members.loc[tracks, "confidence"] = confidence
     members.loc[tracks, "status"] = np.where(confidence >= params.min_confidence, SURE, UNSURE)
-    nearness = (directions * centres[labels]).sum(axis=1)
+    nearness = (placed * centres[labels]).sum(axis=1)
     named = _named(tracks, labels, numbers, confidence, nearness, terms, titles, params)
     return Clustering(members, named, highest, silhouette)
 
@@ -122,17 +122,17 @@ def _clusters(directions: npt.NDArray[np.float32], params: Categories) -> tuple[
     from sklearn.metrics import silhouette_score
 
     best: tuple[float, npt.NDArray[np.float32], Ints] | None = None
-    most = min(params.max_count, (len(directions) - 1) // 2)
+    most = min(params.max_count, (len(placed) - 1) // 2)
     for count in [params.count] if params.count else range(2, most + 1):
-        fitted = KMeans(count, n_init=10, random_state=params.seed).fit(directions)
+        fitted = KMeans(count, n_init=10, random_state=params.seed).fit(placed)
         if len(np.unique(fitted.labels_)) < 2:
             continue
-        sampled = min(_SAMPLED, len(directions))
-        score = float(silhouette_score(directions, fitted.labels_, sample_size=sampled, random_state=params.seed))
+        sampled = min(_SAMPLED, len(placed))
+        score = float(silhouette_score(placed, fitted.labels_, sample_size=sampled, random_state=params.seed))
         if best is None or score > best[0]:
-            best = score, _directions(fitted.cluster_centers_), np.asarray(fitted.labels_, dtype=np.int64)
+            best = score, directions(fitted.cluster_centers_), np.asarray(fitted.labels_, dtype=np.int64)
     if best is None:  # all songs lie in one place
-        return directions[:1], np.zeros(len(directions), dtype=np.int64), float("nan")
+        return placed[:1], np.zeros(len(placed), dtype=np.int64), float("nan")
     return best[1], best[2], best[0]
 
 
@@ -147,7 +147,7 @@ def _confidence(
     """In how many of the redraws each song stays in its cluster, shape as ``labels``."""
     stays = np.zeros(len(labels))
     for song_factors in redraws(factors, pairs, params):
-        drawn = _directions(song_factors[songs])
+        drawn = directions(song_factors[songs])
         stays += (drawn @ centres.T).argmax(axis=1) == labels
     return np.asarray(stays / max(params.redraws, 1))
 
@@ -224,7 +224,3 @@ def apart(counts: pd.DataFrame, cluster: int) -> dict[str, float]:
     order = np.lexsort((counts.index.to_numpy(dtype=str), -z))
     chosen: Iterable[int] = [place for place in order if z[place] > _SETS_APART][:_SHOWN_WORDS]
     return {str(counts.index[place]): float(z[place]) for place in chosen}
-
-
-def _directions(factors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return np.asarray(factors / np.maximum(np.linalg.norm(factors, axis=1, keepdims=True), 1e-12), dtype=np.float32)

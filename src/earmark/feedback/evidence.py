@@ -26,7 +26,7 @@ Ints = npt.NDArray[np.int64]
 
 PLAY, SKIP, LIKE, DISLIKE, RATING = map(KINDS.index, ("play", "skip", "like", "dislike", "rating"))
 _DAY_US = 86_400_000_000.0
-_ENOUGH = 30  # answers of either kind, by listeners who also listened
+_ENOUGH = 30  # answers of either kind, by listeners who also listened; fewer teach nothing that is sure
 _COMPLETE = 0.95  # of a track: what is left out at its end is silence
 
 
@@ -143,7 +143,7 @@ def calibrate(pairs: pd.DataFrame, params: Targets) -> Meaning:
     weights = both["weight"].to_numpy()
     share = float(weights[likes].sum() / weights.sum())
     slope = max(float(fitted.coef_[0, 0]), 0.0)  # doings that speak against what is liked say nothing
-    return Meaning(float(fitted.intercept_[0]) - np.log(share / (1 - share)), slope, len(both))
+    return Meaning(float(fitted.intercept_[0] - np.log(share / (1 - share))), slope, len(both))
 
 
 def _assumed(pairs: pd.DataFrame, params: Targets) -> Meaning:

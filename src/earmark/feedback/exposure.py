@@ -1,59 +1,112 @@
 """Correcting for exposure: who meets a song is no random choice, so those who met it are no sample of all listeners.
 
-A song that is shown to its admirers looks better than it is. Listeners are grouped by taste (k-means on their factors);
-if a group met a song more often than the others did, each of its listeners counts for less there, and the others for
-more: inverse propensity weighting (Marlin & Zemel 2009; Schnabel et al., "Recommendations as treatments", ICML 2016),
-with the propensity of group and song from counts, drawn towards the song's own, and stabilised and clipped weights.
-Unequal weights tell less than equal ones: they are scaled to sum to Kish's (1965) effective number of listeners.
+A song that is shown to its admirers looks better than it is, because ratings are not missing at random (Marlin & Zemel
+2009; Schnabel et al., "Recommendations as treatments", ICML 2016). What can be seen is who met what, liked or not. From
+that alone each listener's affinity to each song follows: how much more than the average listener he or she looks like
+somebody who would meet it. If those with more affinity also like more, by so many logits per standard deviation, then
+what the average listener would say follows from what those said who met the song:
 
-What it cannot correct: selection within a group, and a group that has not met the song at all.
+    P(listener l likes song s) = σ(b_s + β a_ls),   share of all listeners = mean over l of that
+
+This is the model-based correction (as post-stratification is one by groups: Gelman & Little 1997), here by a
+continuous propensity. β is one number, fitted to all pairs; where exposure is random it comes out as nothing.
+
+Affinity is that of implicit factors of who met what (liking has no part in it), and cross-fitted: no pair has a part in
+its own. What it cannot correct is selection that who-met-what does not show.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+
+from earmark.feedback.factors import FEWEST, directions, meeting_factors
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_PULL = 5.0  # listeners; so strongly a propensity is drawn towards that of all groups
-_LISTENERS_PER_GROUP = 25  # at least, on average
+FOLDS = 4
+_FACTORS = 8
+_SAMPLE = 1_000  # listeners who stand for all
+_FIT = 1_000_000  # pairs are enough for one number
+_ROUNDS = 60
+_SPREAD = 0.5  # variance of the songs' logits, for the fit of beta alone
+_MOST = 3.0  # standard deviations
 
 
-def taste_groups(factors: npt.NDArray[np.float32], groups: int, seed: int) -> Ints:
-    """A group for each listener, by k-means on the directions of their factors; all 0 where they are too few.
+@dataclass(frozen=True)
+class Exposed:
+    """How exposure goes with liking.
+
+    Attributes:
+        affinity: Of each pair, in standard deviations over all listeners, within ±3; shape ``(pairs,)``.
+        slope: β: by how many logits liking grows with a standard deviation of affinity; at least 0.
+    """
+
+    affinity: Floats
+    slope: float
+
+
+def exposed(pairs: pd.DataFrame, log_ratios: Floats, seed: int) -> Exposed:
+    """Affinities of ``pairs``, and how much liking goes with them.
 
     Args:
-        factors: Shape ``(listeners, factors)``.
-        groups: How many at most.
-        seed: Of the k-means.
+        pairs: ``track, listener``, one row each that met.
+        log_ratios: What each pair's doings and answer say about liking; shape ``(pairs,)``.
+        seed: Of the folds.
     """
-    from sklearn.cluster import MiniBatchKMeans
+    nothing = Exposed(np.zeros(len(pairs)), 0.0)
+    tracks, track = np.unique(pairs["track"].to_numpy(), return_inverse=True)
+    listeners, listener = np.unique(pairs["listener"].to_numpy(), return_inverse=True)
+    if min(len(tracks), len(listeners)) < 4 * FEWEST:
+        return nothing
+    affinity = _affinities(track, listener, len(tracks), len(listeners), seed)
+    slope = _slope(track, affinity, log_ratios, seed)
+    return Exposed(affinity, slope) if slope > 0 else nothing
 
-    count = min(groups, len(factors) // _LISTENERS_PER_GROUP)
-    if count < 2:
-        return np.zeros(len(factors), dtype=np.int64)
-    directions = factors / np.maximum(np.linalg.norm(factors, axis=1, keepdims=True), 1e-12)
-    fitted = MiniBatchKMeans(count, random_state=seed, n_init=5, batch_size=4_096).fit(directions)
-    return np.asarray(fitted.labels_, dtype=np.int64)
+
+def _affinities(track: Ints, listener: Ints, tracks: int, listeners: int, seed: int) -> Floats:
+    """Of each pair, from factors to which it did not contribute."""
+    from scipy.sparse import csr_matrix
+
+    rng = np.random.default_rng(seed)
+    fold = rng.integers(0, FOLDS, len(track))
+    sample = np.sort(rng.choice(listeners, min(_SAMPLE, listeners), replace=False))
+    found = np.zeros(len(track))
+    for number in range(FOLDS):
+        rest = fold != number
+        met = csr_matrix((np.ones(rest.sum(), np.float32), (listener[rest], track[rest])), shape=(listeners, tracks))
+        ours, theirs = meeting_factors(met, _FACTORS, seed)
+        ours = directions(ours)  # how much somebody listens at all says nothing about what
+        scores = np.where(met[sample].toarray() > 0, np.nan, ours[sample] @ theirs.T)
+        mean, spread = np.nanmean(scores, axis=0), np.nanstd(scores, axis=0)
+        left, right = listener[~rest], track[~rest]
+        own = np.einsum("ij,ij->i", ours[left], theirs[right])
+        found[~rest] = (own - mean[right]) / np.maximum(spread[right], 1e-6)
+    return np.clip(np.nan_to_num(found), -_MOST, _MOST)
 
 
-def exposure_weights(track: Ints, group: Ints, sizes: Ints, most: float) -> Floats:
-    """How much each pair of listener and track counts.
+def _slope(track: Ints, affinity: Floats, log_ratios: Floats, seed: int) -> float:
+    """β, by expectation and maximisation: each song has a logit of its own, drawn towards the mean of all."""
+    if len(track) > _FIT:  # whole songs, so that each keeps its listeners
+        order = np.random.default_rng(seed).permutation(int(track.max()) + 1)
+        chosen = np.cumsum(np.bincount(track, minlength=len(order))[order]) <= _FIT
+        rows = np.isin(track, order[chosen])
+        track, affinity, log_ratios = track[rows], affinity[rows], log_ratios[rows]
+    tracks = int(track.max()) + 1
+    ratio = np.exp(np.clip(log_ratios, -12, 12))
+    logits, mean, slope = np.zeros(tracks), 0.0, 0.0
+    for _ in range(_ROUNDS):
+        chance = _sigmoid(logits[track] + slope * affinity)
+        liked = chance * ratio / (chance * ratio + 1 - chance)
+        push = np.bincount(track, liked - chance, tracks) - (logits - mean) / _SPREAD
+        logits = logits + push / (np.bincount(track, chance * (1 - chance), tracks) + 1 / _SPREAD)
+        chance = _sigmoid(logits[track] + slope * affinity)
+        slope += float(((liked - chance) * affinity).sum() / ((chance * (1 - chance) * affinity**2).sum() + 1.0))
+        mean = float(logits.mean())
+    return max(slope, 0.0)
 
-    Args:
-        track: Of each pair, shape ``(pairs,)``.
-        group: Of its listener, shape ``(pairs,)``.
-        sizes: How many listeners each group has in all, shape ``(groups,)``.
-        most: Weights stay between this and one over it, before they are scaled.
 
-    Returns:
-        Shape ``(pairs,)``; of each track they sum to its effective number of listeners.
-    """
-    tracks, groups = int(track.max()) + 1 if len(track) else 0, len(sizes)
-    met = np.bincount(track * groups + group, minlength=tracks * groups).reshape(tracks, groups).astype(np.float64)
-    overall = met.sum(axis=1, keepdims=True) / sizes.sum()
-    propensity = (met + _PULL * overall) / (sizes + _PULL)
-    weight = np.clip(overall / np.maximum(propensity, 1e-12), 1 / most, most)[track, group]
-    sums = np.bincount(track, weight, tracks)
-    squares = np.bincount(track, weight**2, tracks)
-    return np.asarray(weight * (sums / np.maximum(squares, 1e-12))[track])
+def _sigmoid(values: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-values)))

@@ -97,16 +97,40 @@ def confidence_of(pairs: pd.DataFrame) -> Floats32:
     return np.asarray(np.where(np.abs(total) < 0.1, 0.1, total), dtype=np.float32)
 
 
+def meeting_factors(met: Any, factors: int, seed: int) -> tuple[Floats32, Floats32]:
+    """Factors of who met what, liked or not.
+
+    Args:
+        met: Sparse, shape ``(listeners, songs)``; 1 where they met.
+        factors: How many.
+        seed: Where the fit begins.
+
+    Returns:
+        Of the listeners ``(listeners, factors)`` and of the songs ``(songs, factors)``.
+    """
+    model = _als(factors=factors, regularization=0.1, iterations=15, random_state=seed)
+    model.fit(met, show_progress=False)
+    return np.array(model.user_factors), np.array(model.item_factors)
+
+
+def directions(factors: Floats32) -> Floats32:
+    """Each row at length 1, shape as ``factors``."""
+    return np.asarray(factors / np.maximum(np.linalg.norm(factors, axis=1, keepdims=True), 1e-12), dtype=np.float32)
+
+
 def _model(params: Categories) -> Any:
+    return _als(
+        factors=params.factors,
+        regularization=params.regularisation,
+        iterations=params.iterations,
+        random_state=params.seed,
+    )
+
+
+def _als(**settings: Any) -> Any:
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1, "blas")  # implicit has threads of its own; both at once are slower than either
     from implicit.als import AlternatingLeastSquares
 
-    return AlternatingLeastSquares(
-        factors=params.factors,
-        regularization=params.regularisation,
-        iterations=params.iterations,
-        random_state=params.seed,
-        use_gpu=False,
-    )
+    return AlternatingLeastSquares(use_gpu=False, **settings)

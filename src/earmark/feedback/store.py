@@ -79,7 +79,7 @@ class Store:
     def __init__(self, url: str) -> None:
         self.engine = connect(url)
         self._writing = self.engine.execution_options(writes=True)
-        self._known: set[int] = set()  # numbers of songs that are there
+        self._known: dict[int, int] = {}  # numbers of songs that are there, and hashes of what is known of them
         self._seen: dict[int, Attributes] = {}
         self.name = self._about("store", secrets.token_hex(8))
         if (version := self._about("version", VERSION)) != VERSION:
@@ -136,7 +136,7 @@ class Store:
         Returns:
             How many events were new, or changed a state (a like that was a dislike, a play count that has grown).
         """
-        songs = {number: song for number, song in batch.songs.items() if number not in self._known}
+        songs = {number: song for number, song in batch.songs.items() if self._known.get(number) != hash(song)}
         listeners = {number: known for number, known in batch.listeners.items() if self._seen.get(number) != known}
         events = _sorted(batch.events)
 
@@ -156,7 +156,7 @@ class Store:
             self._known.clear()
         if len(self._seen) > 200_000:
             self._seen.clear()
-        self._known.update(songs)
+        self._known.update({number: hash(song) for number, song in songs.items()})
         self._seen.update(listeners)
         return added
 

@@ -21,10 +21,9 @@ import pandas as pd
 
 from earmark.feedback.ceiling import noise_ceiling
 from earmark.feedback.evidence import Meaning, calibrate
-from earmark.feedback.exposure import exposure_weights, taste_groups
-from earmark.feedback.factors import Factors
+from earmark.feedback.exposure import exposed
 from earmark.feedback.files import Evidence
-from earmark.feedback.shares import BINS, Beta, Known, Shares, coverage, fit_prior, posterior, segment_prior
+from earmark.feedback.shares import Beta, Known, Shares, count, coverage, fit_prior, posterior, segment_prior
 from earmark.feedback.words import vocabulary
 from earmark.params import Targets
 
@@ -35,6 +34,7 @@ ALL = "all"
 COLUMNS = ("track", "segment", "target", "name", "estimate", "low", "high", "sd", "listeners", "evidence")
 _PULLS = np.geomspace(2, 2_000, 13)  # concentrations of a segment's prior, to choose from
 _DAY_US = 86_400_000_000.0
+_SURE = 6.0  # log likelihood ratio that stands for an answer, where only the slope of exposure is sought
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Report:
         coverage: By target: how often the answers of half of the listeners lay within the interval of the other half.
         meaning: What a score says about liking; None before it is known.
         withheld: Segments about which nothing is told, because fewer than the least listeners are in them.
-        groups: Of listeners, between which exposure was corrected; 0 where it was not.
+        exposure: By how many logits liking grows with affinity, see `earmark.feedback.exposure`; 0: no correction.
     """
 
     ceilings: dict[str, float] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Report:
     coverage: dict[str, float] = field(default_factory=dict)
     meaning: Meaning | None = None
     withheld: list[str] = field(default_factory=list)
-    groups: int = 0
+    exposure: float = 0.0
 
 
 def make_targets(evidence: Evidence, params: Targets, min_listeners: int) -> tuple[pd.DataFrame, Report]:
@@ -77,9 +77,8 @@ def make_targets(evidence: Evidence, params: Targets, min_listeners: int) -> tup
         report.withheld.append(ALL)
         pairs, said = pairs.iloc[:0], said.iloc[:0]
     segments = _segments(evidence.attributes, params.segments)
-    weights = _weights(pairs, evidence.factors, params, report)
     report.meaning = calibrate(pairs, params)
-    questions = _questions(pairs, said, report.meaning, weights, params)
+    questions = _questions(pairs, said, report, params)
     parts = [*_shares(questions, segments, tracks, params, min_listeners, report)]
     parts.append(popularity(pairs, evidence.counts, evidence.now_us))
     rows = [part for part in parts if len(part)]
@@ -97,6 +96,8 @@ class Question:
         yes: Share of a yes, 0 to 1, NaN where the listener did not answer.
         log_ratio: Of a pair without an answer.
         weight: Of each pair.
+        affinity: Of each pair.
+        slope: By how much it counts; 0: exposure is not corrected.
     """
 
     target: str
@@ -106,41 +107,43 @@ class Question:
     yes: Floats
     log_ratio: Floats
     weight: Floats
+    affinity: Floats
+    slope: float = 0.0
 
     @property
     def key(self) -> str:
         """What the report calls it."""
         return f"{self.target}:{self.name}" if self.name else self.target
 
-    def evidence(self, tracks: int, rows: npt.NDArray[Any]) -> Known:
-        """Of each track, by some of the pairs."""
-        place, yes, weight = self.track[rows], self.yes[rows], self.weight[rows]
-        said = ~np.isnan(yes)
-        soft = None
-        if not said.all():
-            bins = _bins(self.log_ratio[rows][~said])
-            size = tracks * len(BINS)
-            soft = _sums(place[~said] * len(BINS) + bins, weight[~said], size).reshape(tracks, len(BINS))
-        answers = np.where(said, yes, 0.0)
-        return Known(
-            _sums(place[said], (weight * answers)[said], tracks),
-            _sums(place[said], (weight * (1 - answers))[said], tracks),
-            soft,
+    def known(self, tracks: int, rows: npt.NDArray[Any] | slice, *, corrected: bool = True) -> Known:
+        """What some of the pairs tell of each track."""
+        return count(
+            self.track[rows],
+            self.yes[rows],
+            tracks,
+            log_ratio=self.log_ratio[rows],
+            weight=self.weight[rows],
+            affinity=self.affinity[rows],
+            slope=self.slope if corrected else 0.0,
         )
 
 
-def _questions(
-    pairs: pd.DataFrame, said: pd.DataFrame, meaning: Meaning, weights: Floats, params: Targets
-) -> Iterator[Question]:
-    answer = pairs["answer"].to_numpy()
+def _questions(pairs: pd.DataFrame, said: pd.DataFrame, report: Report, params: Targets) -> Iterator[Question]:
+    assert report.meaning is not None
+    answer, ratios = pairs["answer"].to_numpy(), report.meaning.log_ratio(pairs["score"].to_numpy())
+    outright = np.where(answer > 0.5, _SURE, -_SURE)
+    met = exposed(pairs, np.where(np.isnan(answer), np.nan_to_num(ratios), outright), params.seed)
+    report.exposure = met.slope if params.correct_exposure else 0.0
     yield Question(
         "appeal",
         "",
         pairs["track"].to_numpy(),
         pairs["listener"].to_numpy(),
         answer,
-        meaning.log_ratio(pairs["score"].to_numpy()),
-        weights * np.where(np.isnan(answer), 1.0, pairs["weight"].to_numpy()),
+        ratios,
+        np.where(np.isnan(answer), 1.0, pairs["weight"].to_numpy()),
+        met.affinity,
+        report.exposure,
     )
     disliked = pairs[pairs["disliked"].notna()] if "disliked" in pairs else pairs.iloc[:0]
     if len(disliked):
@@ -171,7 +174,8 @@ def _asked(target: str, name: str, track: Any, listener: Any, yes: Any) -> Quest
     """A question that everybody counted here has answered."""
     values = np.asarray(yes, dtype=np.float64)
     nothing = np.zeros(len(values))
-    return Question(target, name, np.asarray(track), np.asarray(listener), values, nothing, np.ones(len(values)))
+    ones = np.ones(len(values))
+    return Question(target, name, np.asarray(track), np.asarray(listener), values, nothing, ones, nothing)
 
 
 def _shares(
@@ -185,16 +189,15 @@ def _shares(
     for question in questions:
         if not len(question.track):
             continue
-        every = np.arange(len(question.track))
-        evidence = question.evidence(tracks, every)
-        prior = fit_prior(evidence, params.seed)
-        whole = posterior(evidence, prior, params.confidence)
+        known = question.known(tracks, slice(None))
+        prior = fit_prior(known, params.seed)
+        whole = posterior(known, prior, params.confidence)
         report.priors[question.key] = prior
         report.ceilings[question.key] = noise_ceiling(question.track, _expected(question, prior), seed=params.seed)
         report.coverage[question.key] = _held_out(question, tracks, params)
         heard = np.bincount(question.track, minlength=tracks)
         there = np.flatnonzero(heard > 0)
-        yield _table(question, ALL, there, whole, heard, evidence, there)
+        yield _table(question, ALL, there, whole, heard, there)
         for segment, members in segments.items():
             rows = np.flatnonzero(np.isin(question.listener, members))
             if len(np.unique(question.listener[rows])) < min_listeners:
@@ -207,16 +210,15 @@ def _shares(
 def _of_segment(
     question: Question, segment: str, rows: Ints, whole: Shares, tracks: int, params: Targets, min_listeners: int
 ) -> pd.DataFrame:
-    evidence = question.evidence(tracks, rows)
     heard = np.bincount(question.track[rows], minlength=tracks)
     there = np.flatnonzero(heard >= min_listeners)
-    some = evidence.rows(there)
-    prior, _ = segment_prior(whole, some, there, _PULLS)
-    return _table(question, segment, there, posterior(some, prior, params.confidence), heard, evidence, None)
+    known = question.known(tracks, rows).rows(there)
+    prior, _ = segment_prior(whole.mean[there], known, _PULLS)
+    return _table(question, segment, there, posterior(known, prior, params.confidence), heard, None)
 
 
 def _table(
-    question: Question, segment: str, there: Ints, shares: Shares, heard: Ints, evidence: Known, rows: Ints | None
+    question: Question, segment: str, there: Ints, shares: Shares, heard: Ints, rows: Ints | None
 ) -> pd.DataFrame:
     chosen = slice(None) if rows is None else rows
     mean, sd = shares.mean[chosen], shares.sd[chosen]
@@ -250,24 +252,11 @@ def _held_out(question: Question, tracks: int, params: Targets) -> float:
     kept = (np.random.default_rng(params.seed).random(len(listeners)) < 0.5)[place]
     if len(listeners) < 4 or (answered & ~kept).sum() < 30:
         return float("nan")
-    evidence = question.evidence(tracks, np.flatnonzero(kept))
+    known = question.known(tracks, kept, corrected=False)
     rest = answered & ~kept
     yes = np.bincount(question.track[rest], question.yes[rest], tracks).astype(np.int64)
     no = np.bincount(question.track[rest], minlength=tracks) - yes
-    return coverage(evidence, fit_prior(evidence, params.seed), yes, no, params.confidence)
-
-
-def _weights(pairs: pd.DataFrame, factors: Factors | None, params: Targets, report: Report) -> Floats:
-    """How much each pair counts, so that those who met a song stand for all listeners."""
-    if factors is None or not params.groups or not len(pairs):
-        return np.ones(len(pairs))
-    group = taste_groups(factors.listener_factors, params.groups, params.seed)
-    sizes = np.bincount(group)
-    if len(sizes) < 2:
-        return np.ones(len(pairs))
-    report.groups = len(sizes)
-    place = np.searchsorted(factors.listeners, pairs["listener"].to_numpy())
-    return exposure_weights(pairs["track"].to_numpy(), group[place], sizes, params.max_correction)
+    return coverage(known, fit_prior(known, params.seed), yes, no, params.confidence)
 
 
 def popularity(pairs: pd.DataFrame, counts: pd.DataFrame, now_us: float) -> pd.DataFrame:
@@ -317,13 +306,3 @@ def _segments(attributes: pd.DataFrame, names: list[str]) -> dict[str, Ints]:
         for name in names
         for value, rows in attributes[attributes[name].notna()].groupby(name, sort=True)
     }
-
-
-def _sums(places: Ints, values: Floats, size: int) -> Floats:
-    return np.bincount(places, values, size).astype(np.float64)
-
-
-def _bins(log_ratios: Floats) -> Ints:
-    step = BINS[1] - BINS[0]
-    places = np.round((np.nan_to_num(log_ratios) - BINS[0]) / step)
-    return np.asarray(np.clip(places, 0, len(BINS) - 1), dtype=np.int64)

@@ -55,7 +55,7 @@ def summarise(table: Any, report: Report) -> dict[str, Any]:
         "score_slope": report.meaning.slope if report.meaning else 0.0,
         "score_intercept": report.meaning.intercept if report.meaning else 0.0,
         "score_learnt_from": report.meaning.learnt_from if report.meaning else 0,
-        "listener_groups": report.groups,
+        "exposure_slope": report.exposure,
         "segments_withheld": len(report.withheld),
     }
 

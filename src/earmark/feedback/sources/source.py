@@ -5,8 +5,8 @@ A source is a frozen dataclass, as the sources of recordings are; its fields bec
 ``metadata={"help": …}``.
 
 A source reads row by row and keeps nothing: a history larger than memory is no problem. It yields one item a row in the
-order of the file: an `Event`, a tuple of events where a row tells several things (a play count and a skip count, or
-`REACTED`), or a `Refused`.
+order of the file: an `Event`, a tuple of events where a row tells several things (a play count and a skip
+count, or a dislike), or a `Refused`.
 """
 
 from collections.abc import Iterator
