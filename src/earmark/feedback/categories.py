@@ -116,7 +116,7 @@ def categorise(
     return Clustering(members, named, highest, silhouette)
 
 
-def _clusters(directions: npt.NDArray[np.float32], params: Categories) -> tuple[npt.NDArray[np.float32], Ints, float]:
+def _clusters(placed: npt.NDArray[np.float32], params: Categories) -> tuple[npt.NDArray[np.float32], Ints, float]:
     """Centres (on the sphere), the cluster of each song, and the silhouette."""
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score

@@ -112,8 +112,9 @@ class Importer:
         result = Imported()
         with ExitStack() as stack:
             refused = _Refusals(refusals, stack, result)
-            for part in source.files():
-                digest = self._digest(source, part)
+            parts = source.files()
+            digests = self._digests(source, parts)
+            for part, digest in zip(parts, digests, strict=True):
                 if not again and self.store.finished(digest):
                     result.before += 1
                     continue
@@ -146,18 +147,14 @@ class Importer:
                 removed += self.store.supersede(coarse, exact, listeners, resolution_us)
         return removed
 
-    def _digest(self, source: FeedbackSource, part: Part) -> str:
-        """Of all that decides what a file tells."""
-        digest = hashlib.blake2b(digest_size=16)
-        for entry in fields(source):
-            if entry.name != "path":
-                digest.update(f"{entry.name}={getattr(source, entry.name)!r}\0".encode())
+    def _digests(self, source: FeedbackSource, parts: list[Part]) -> list[str]:
+        """Of all that decides what each file tells."""
+        options = [f"{entry.name}={getattr(source, entry.name)!r}" for entry in fields(source) if entry.name != "path"]
         who = self.key.id_of("", self.listener) if self.listener else NOBODY
-        digest.update(f"{source.name}\0{part.label}\0{who}\0{self.key.fingerprint}\0".encode())
-        with part.open() as stream:
-            while chunk := stream.read(1 << 20):
-                digest.update(chunk)
-        return digest.hexdigest()
+        given = "\0".join([source.name, str(who), self.key.fingerprint, *options])
+        own = [_digest(part) for part in parts]
+        whole = ["".join(own) if source.belong_together else ""] * len(parts)
+        return [_text_digest("\0".join((given, *pair))) for pair in zip(own, whole, strict=True)]
 
 
 class _Refusals:
@@ -185,6 +182,7 @@ class _Door:
         self._songs = _Cache[Song, tuple[int, int, int]](self._song)
         self._names = _Cache[str, int](lambda name: importer.key.id_of(source.service, name))
         self._words = _Cache[str, int](word_id)
+        self._named: set[str] = set()
         self._own = None if importer.listener is None else importer.key.id_of("", importer.listener)
         self._forgotten = importer.store.forgotten()
         self.days: set[int] = set()
@@ -306,6 +304,12 @@ class _Door:
 
     def _listener_ids(self, names: Any, events: list[Event]) -> Any:
         if self._own is not None:
+            self._named.update(name for name in set(names) if name is not None)
+            if len(self._named) > 1:
+                raise FeedbackError(
+                    f"The rows of {self._source.name} name more than one listener, and --listener would make all of "
+                    "them one. Leave it out."
+                )
             return np.full(len(names), self._own)
         if not self._source.anonymous and None in names:
             where = events[names.index(None)].where
@@ -333,6 +337,18 @@ class _Cache(dict[K, V]):
             self.clear()
         self[key] = found = self._find(key)
         return found
+
+
+def _text_digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _digest(part: Part) -> str:
+    digest = hashlib.blake2b(f"{part.label}\0".encode(), digest_size=16)
+    with part.open() as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _attributes(about: About) -> Attributes:

@@ -72,7 +72,7 @@ class Event(NamedTuple):
             service). Hashed at the door and never stored.
         at_us: When it happened (a play: when it ended, if the service tells that), in microseconds since 1970 UTC; None
             where no time is known: then it is a state, and a newer import of the same state takes its place.
-        ms_played: For how long it sounded, in milliseconds, or None.
+        ms_played: For how long it sounded, in milliseconds, all ``times`` together; or None.
         value: ``like``, ``dislike``, ``feeling``: 1 yes, 0 no, None taken back. ``rating``: 0 worst to 1 best. Else
             None. Where a service has one scale, say both: a dislike is ``like`` 0 and ``dislike`` 1.
         word: Of a feeling, tag or comment; at most `LONGEST_WORD` characters; else None.

@@ -142,9 +142,9 @@ class _Flags:
 
 
 def _arrays(table: pa.Table, track: npt.NDArray[np.int64], durations_ms: npt.NDArray[np.float64]) -> dict[str, Any]:
-    ms = _floats(table, "ms_played")
+    ms, times = _floats(table, "ms_played"), _floats(table, "times")
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.clip(ms / durations_ms[track], 0.0, 1.0)
+        share = np.clip(ms / times / durations_ms[track], 0.0, 1.0)
     complete = _equals(table, "ended", "complete")
     share = np.where(complete & np.isnan(share), 1.0, share)
     started = np.where(_equals(table, "started", "continued"), 0.0, np.nan)
@@ -157,7 +157,7 @@ def _arrays(table: pa.Table, track: npt.NDArray[np.int64], durations_ms: npt.NDA
         "kind": kinds.astype(np.int8),
         "share": share.astype(np.float32),
         "value": _floats(table, "value").astype(np.float32),
-        "times": _floats(table, "times").astype(np.float32),
+        "times": times.astype(np.float32),
         "chosen": started.astype(np.float32),
         "failed": _equals(table, "ended", "failed"),
     }

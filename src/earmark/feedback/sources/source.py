@@ -49,6 +49,7 @@ class FeedbackSource:
         expects: What must lie at ``path``, in one sentence.
         tells_listener: Whether its rows always name their listener; then the user cannot (``--listener``).
         anonymous: Whether its rows may be about no listener in particular (counts of a whole service).
+        belong_together: Whether what one of its files tells depends on the others, so that none is known without them.
         names_later: Whether its songs are kept that have an id and nothing else: names may come from another file.
     """
 
@@ -62,6 +63,7 @@ class FeedbackSource:
     tells_listener: ClassVar[bool] = False
     anonymous: ClassVar[bool] = False
     names_later: ClassVar[bool] = False
+    belong_together: ClassVar[bool] = False
 
     def describe(self) -> str:
         """What this is, in one line, for the summary."""

@@ -49,6 +49,7 @@ class AppleMusicHistory(FeedbackSource):
 
     name: ClassVar[str] = "apple-music"
     service: ClassVar[str] = SERVICE
+    belong_together: ClassVar[bool] = True
     expects: ClassVar[str] = (
         "The export as you got it (archive, or the folder that it was unpacked to), or one of its files: Apple Music "
         "Play Activity.csv, Apple Music - Play History Daily Tracks.csv, Apple Music Library Tracks.json, Apple Music "
