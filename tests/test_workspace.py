@@ -29,7 +29,8 @@ class TestPaths:
                     "VALIDATION",
                 ),
                 *("DATA_DOCS", "SPLIT_SUMMARY", "LEARNING_CURVE", "METRICS", "PER_CLASS", "CONFUSION", "PREDICTIONS"),
-                *("RUN", "DUPLICATES", "DUPLICATE_PAIRS", "DUPLICATES_SUMMARY"),
+                *("RUN", "DUPLICATES", "DUPLICATE_PAIRS", "DUPLICATES_SUMMARY", "EVIDENCE", "EVIDENCE_SUMMARY"),
+                *("TARGETS", "TARGETS_SUMMARY", "CATEGORIES", "CATEGORY_NAMES", "CATEGORIES_SUMMARY"),
             )
         }
         assert made == named

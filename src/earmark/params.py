@@ -89,7 +89,7 @@ class Feedback:
 
 @dataclass(frozen=True)
 class Targets:
-    """How much what listeners did says about a song; see `earmark.feedback.evidence`."""
+    """How much what listeners did says about a song; see `earmark.feedback.estimates.evidence`."""
 
     seed: int
     confidence: float

@@ -23,6 +23,7 @@ FEEDBACK_STORE = Path("feedback.db")
 SNAPSHOTS = Path("data/feedback")
 LISTENING = "listening"  # the snapshot of this project's store
 SILENCE = "none"  # the empty one
+LISTENERS = Path("data/listeners")  # made-up ones, for the songbook: their exports, and the truth
 
 EVIDENCE = Path("data/evidence")  # what listeners did with the catalogue's tracks: one row a listener and track
 TARGETS = Path("data/targets.parquet")

@@ -12,7 +12,7 @@ from scratch import CHECKOUT
 PLUMBING = {f"earmark.{name}" for name in ("errors", "files", "params", "progress", "workspace")}
 
 # Handed to the stage by the command, so the stage itself does not import it.
-INJECTED = {"validate": ["earmark.adapters.expectations"]}
+INJECTED = {"validate": ["earmark.adapters.expectations"], "listening": ["earmark.adapters.feedback_rules"]}
 
 # A side effect whose code changes no file that anything depends on.
 EXEMPT = {"record"}

@@ -59,6 +59,44 @@ def _run_features(params: Any, root: Path) -> None:
     features.run(params, root)
 
 
+def _run_listeners(params: Any, root: Path) -> None:
+    from earmark.stages import listeners
+
+    listeners.run(params, root)
+
+
+def _run_listening(params: Any, root: Path) -> None:
+    from earmark.adapters.feedback_rules import judging_feedback
+    from earmark.stages import listening
+    from earmark.workspace import EXPECTATIONS
+
+    listening.run(params, root, judge=judging_feedback(root / EXPECTATIONS, params))
+
+
+def _run_silence(params: Any, root: Path) -> None:
+    from earmark.stages import silence
+
+    silence.run(params, root)
+
+
+def _run_evidence(params: Any, root: Path) -> None:
+    from earmark.stages import evidence
+
+    evidence.run(params, root)
+
+
+def _run_targets(params: Any, root: Path) -> None:
+    from earmark.stages import targets
+
+    targets.run(params, root)
+
+
+def _run_categories(params: Any, root: Path) -> None:
+    from earmark.stages import categories
+
+    categories.run(params, root)
+
+
 def _run_train(params: Any, root: Path) -> None:
     from earmark.stages import train
 
@@ -88,6 +126,12 @@ _stage("duplicates", _run_duplicates, "Which tracks are copies of one recording.
 _stage("validate", _run_validate, "Great Expectations: what is fit to enter.")
 _stage("split", _run_split, "Training, validation and test, by group.")
 _stage("features", _run_features, "Log-mel spectrograms and descriptors.")
+_stage("listeners", _run_listeners, "Made-up listeners of the songbook, and what they did.")
+_stage("listening", _run_listening, "What they did, through the doors, as a snapshot.")
+_stage("silence", _run_silence, "A snapshot without any events.")
+_stage("evidence", _run_evidence, "What each listener did with each track.")
+_stage("targets", _run_targets, "What each track is by its listeners.")
+_stage("categories", _run_categories, "Categories of songs that listening reveals.")
 _stage("train", _run_train, "Train the network.")
 _stage("train-forest", _run_train_forest, "Train the random forest.")
 _stage("evaluate", _run_evaluate, "Score both on the same test tracks.")

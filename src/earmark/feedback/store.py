@@ -74,14 +74,15 @@ class Store:
 
     Args:
         url: As `earmark.feedback.tables.connect` takes it.
+        name: Of a new store, by which snapshots know it; one of chance by default.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, name: str | None = None) -> None:
         self.engine = connect(url)
         self._writing = self.engine.execution_options(writes=True)
         self._known: dict[int, int] = {}  # numbers of songs that are there, and hashes of what is known of them
         self._seen: dict[int, Attributes] = {}
-        self.name = self._about("store", secrets.token_hex(8))
+        self.name = self._about("store", name or secrets.token_hex(8))
         if (version := self._about("version", VERSION)) != VERSION:
             raise FeedbackError(
                 f"The store of feedback {self.engine.url.render_as_string()} is of version {version}, this earmark "

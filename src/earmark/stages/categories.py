@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from earmark.catalogue.track import GENRE_TAG, read_tracks
-from earmark.feedback.categories import SURE, Clustering, categorise
-from earmark.feedback.files import Evidence, read_evidence
-from earmark.feedback.words import vocabulary
+from earmark.feedback.estimates.categories import SURE, Clustering, categorise
+from earmark.feedback.estimates.files import Evidence, read_evidence
+from earmark.feedback.estimates.words import vocabulary
 from earmark.files import read_json, replacing, write_json
 from earmark.params import Params
 from earmark.workspace import CATALOGUE, CATEGORIES, CATEGORIES_SUMMARY, CATEGORY_NAMES, EVIDENCE

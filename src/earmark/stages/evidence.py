@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from earmark.catalogue.track import read_tracks
-from earmark.feedback.evidence import pair_up
-from earmark.feedback.factors import factorise
-from earmark.feedback.files import Evidence, write_evidence
-from earmark.feedback.listening import read_listening
+from earmark.feedback.estimates.evidence import pair_up
+from earmark.feedback.estimates.factors import factorise
+from earmark.feedback.estimates.files import Evidence, write_evidence
+from earmark.feedback.estimates.listening import read_listening
 from earmark.feedback.snapshot import LISTENERS
 from earmark.feedback.tracks import Tracks
 from earmark.files import write_json

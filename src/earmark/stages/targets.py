@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from earmark.feedback.files import read_evidence
-from earmark.feedback.targets import ALL, Report, make_targets
+from earmark.feedback.estimates.files import read_evidence
+from earmark.feedback.estimates.targets import ALL, Report, make_targets
 from earmark.files import replacing, write_json
 from earmark.params import Params
 from earmark.workspace import EVIDENCE, TARGETS, TARGETS_SUMMARY

@@ -8,7 +8,7 @@ word           for each word of the vocabulary, the share of those who said anyt
 popularity     its rank among all tracks by how many listen, age taken into account; no share, and no interval
 =============  ==========================================================================================
 
-All but popularity are estimated by `earmark.feedback.shares`. Of each the noise ceiling is told.
+All but popularity are estimated by `earmark.feedback.estimates.shares`. Of each the noise ceiling is told.
 """
 
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from earmark.feedback.ceiling import noise_ceiling
-from earmark.feedback.evidence import Meaning, calibrate
-from earmark.feedback.exposure import exposed
-from earmark.feedback.files import Evidence
-from earmark.feedback.shares import Beta, Known, Shares, count, coverage, fit_prior, posterior, segment_prior
-from earmark.feedback.words import vocabulary
+from earmark.feedback.estimates.ceiling import noise_ceiling
+from earmark.feedback.estimates.evidence import Meaning, calibrate
+from earmark.feedback.estimates.exposure import exposed
+from earmark.feedback.estimates.files import Evidence
+from earmark.feedback.estimates.shares import Beta, Known, Shares, count, coverage, fit_prior, posterior, segment_prior
+from earmark.feedback.estimates.words import vocabulary
 from earmark.params import Targets
 
 Floats = npt.NDArray[np.float64]
@@ -47,7 +47,7 @@ class Report:
         coverage: By target: how often the answers of half of the listeners lay within the interval of the other half.
         meaning: What a score says about liking; None before it is known.
         withheld: Segments about which nothing is told, because fewer than the least listeners are in them.
-        exposure: By how many logits liking grows with affinity, see `earmark.feedback.exposure`; 0: no correction.
+        exposure: By how many logits liking grows with affinity, see `exposure` beside this; 0: no correction.
     """
 
     ceilings: dict[str, float] = field(default_factory=dict)

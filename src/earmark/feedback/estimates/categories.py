@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from earmark.feedback.factors import Factors, directions, redraws
+from earmark.feedback.estimates.factors import Factors, directions, redraws
 from earmark.params import Categories
 
 Ints = npt.NDArray[np.int64]

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from earmark.feedback.factors import FEWEST, directions, meeting_factors
+from earmark.feedback.estimates.factors import FEWEST, directions, meeting_factors
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -41,7 +41,7 @@ def factorise(pairs: pd.DataFrame, params: Categories) -> Factors | None:
     """Factors of who is in ``pairs``; None where they are fewer than `FEWEST`.
 
     Args:
-        pairs: As `earmark.feedback.evidence.pair_up` gives them.
+        pairs: As `earmark.feedback.estimates.evidence.pair_up` gives them.
         params: How many factors, and how they are fitted.
     """
     pairs = pairs[pairs["plays"] > 0]

@@ -6,7 +6,7 @@ a listener did tells a little: how little, its likelihood ratio says, λ = P(beh
     P(what a song's listeners did | q) = Π p^yes (1 − p)^no Π (p λ + 1 − p)
 
 over the listeners with and without an answer; λ = 1 tells nothing and changes nothing. Where exposure is corrected,
-p = σ(logit q' + β a) for a listener of affinity a (`earmark.feedback.exposure`), with q' such that the mean over all
+p = σ(logit q' + β a) for a listener of affinity a (see `exposure` beside this), with q' such that the mean over all
 listeners is q; else p = q. With answers alone this is the binomial likelihood, and everything below the Beta-binomial
 empirical Bayes of Robbins (1956) and Efron & Morris (1975; for proportions Kleinman 1973): the songs share a Beta
 prior, fitted to all of them by marginal likelihood, and each song's estimate is the mean of its posterior, which draws

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from earmark.errors import FeedbackError
-from earmark.feedback.factors import Factors
+from earmark.feedback.estimates.factors import Factors
 from earmark.files import read_json, replacing, write_json
 
 _TABLES = ("pairs", "said", "counts", "attributes")
@@ -22,7 +22,7 @@ class Evidence:
 
     Attributes:
         track_ids: By the number that stands for a track in all tables.
-        pairs: As `earmark.feedback.evidence.pair_up` gives them.
+        pairs: As `earmark.feedback.estimates.evidence.pair_up` gives them.
         said: ``track, listener, kind, word, value``.
         counts: ``track, listens, likes, since_us``.
         attributes: ``listener_id, age, gender, country, language``.

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from earmark.feedback.estimates.evidence import LIKE, PLAY, Doings
 from earmark.feedback.event import KINDS, Song
-from earmark.feedback.evidence import LIKE, PLAY, Doings
 from earmark.feedback.identity import NOBODY
 from earmark.feedback.snapshot import FLAGS, SONGS, event_tables
 from earmark.feedback.tracks import Tracks
