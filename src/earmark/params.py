@@ -98,6 +98,7 @@ class Targets:
     unknown: float
     continued: float
     skipped: float
+    broken_off: float
     slope: float
     like_share: float
     correct_exposure: bool

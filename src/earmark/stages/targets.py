@@ -11,6 +11,8 @@ from earmark.files import replacing, write_json
 from earmark.params import Params
 from earmark.workspace import EVIDENCE, TARGETS, TARGETS_SUMMARY
 
+_WORD = "word:"
+
 
 def run(params: Params, root: Path) -> None:
     """Write data/targets.parquet and reports/targets.json.
@@ -26,10 +28,18 @@ def run(params: Params, root: Path) -> None:
         table.to_parquet(part, index=False)
     summary = summarise(table, report)
     write_json(root / TARGETS_SUMMARY, summary)
+    told_words = [told for name, told in summary["targets"].items() if name.startswith(_WORD)]
     for name, told in summary["targets"].items():
+        if name.startswith(_WORD):
+            continue
         print(
             f"targets: {name}: {told['tracks']:,} tracks, noise ceiling {_shown(told['ceiling'])}, prior mean "
             f"{told['prior_mean']:.3f} worth {told['prior_answers']:.1f} answers",
+            file=sys.stderr,
+        )
+    if told_words:
+        print(
+            f"targets: {len(told_words)} words of the listeners' own, for {told_words[0]['tracks']:,} tracks",
             file=sys.stderr,
         )
     if report.withheld:

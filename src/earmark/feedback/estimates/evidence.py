@@ -6,7 +6,8 @@ An answer (like, dislike, rating) says it outright; the latest one counts. Doing
   by the player little (background music is no vote);
 * repeated plays count, each further one for less (as the logarithm, after Hu, Koren & Volinsky 2008);
 * a skip by the listener's own wish counts against the track, the more the earlier it came (Meggetto et al. 2021 find
-  early skips the ones that mean dislike); one just before the end counts for nothing.
+  early skips the ones that mean dislike); one just before the end counts for nothing. A play that broke off, nobody
+  knows why, counts against it by as much less as it is likely to be something else.
 
 All of it fades with time, by half in each half-life. What the score means, in odds for liking, is learnt from listeners
 who gave answers *and* listened (`calibrate`); where too few did, it is an assumption, and the report says so.
@@ -44,6 +45,7 @@ class Doings:
         times: As `Event.times`.
         chosen: 1 chosen by the listener, 0 carried on by the player.
         failed: Whether it ended by an error.
+        open: Whether nobody knows why it ended.
     """
 
     track: Ints
@@ -55,6 +57,7 @@ class Doings:
     times: Floats
     chosen: Floats
     failed: npt.NDArray[np.bool_]
+    open: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,8 @@ def _graded(doings: Doings, params: Targets) -> tuple[Floats, Floats]:
     heard = np.nan_to_num(share, nan=1.0)  # a play of which nothing more is said was one
     for_it = np.where(skipped, 0.0, whole * heard) * doings.times
     unheard = 1.0 - np.nan_to_num(share, nan=0.5)
-    against = np.where(skipped, params.skipped * unheard, 0.0) * doings.times
+    broken = doings.open & ~np.isnan(share) & ~skipped
+    against = np.where(skipped, params.skipped, np.where(broken, params.broken_off, 0.0)) * unheard * doings.times
     return for_it, against
 
 

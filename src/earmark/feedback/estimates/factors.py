@@ -7,6 +7,7 @@ in the simulator's worlds categories are recovered better so than with skips aga
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,8 +49,8 @@ def factorise(pairs: pd.DataFrame, params: Categories) -> Factors | None:
     tracks, listeners = np.unique(pairs["track"].to_numpy()), np.unique(pairs["listener"].to_numpy())
     if min(len(tracks), len(listeners)) < FEWEST:
         return None
-    model = _model(params)
-    model.fit(_matrix(pairs, tracks, listeners), show_progress=False)
+    with _als(params.seed, params.factors, params.regularisation, params.iterations) as model:
+        model.fit(_matrix(pairs, tracks, listeners), show_progress=False)
     return Factors(tracks, listeners, np.array(model.item_factors), np.array(model.user_factors))
 
 
@@ -69,13 +70,13 @@ def redraws(factors: Factors, pairs: pd.DataFrame, params: Categories) -> Iterat
     from scipy.sparse import diags
 
     matrix = _matrix(pairs[pairs["plays"] > 0], factors.tracks, factors.listeners)
-    model = _model(params)
-    model.user_factors, model.item_factors = factors.listener_factors, factors.song_factors
     rng = np.random.default_rng(params.seed)
-    for _ in range(params.redraws):
-        often = diags(rng.poisson(1.0, len(factors.listeners)).astype(np.float32))
-        drawn = (often @ matrix).T.tocsr()
-        yield np.asarray(model.recalculate_item(np.arange(len(factors.tracks)), drawn), dtype=np.float32)
+    with _als(params.seed, params.factors, params.regularisation, params.iterations) as model:
+        model.user_factors, model.item_factors = factors.listener_factors, factors.song_factors
+        for _ in range(params.redraws):
+            often = diags(rng.poisson(1.0, len(factors.listeners)).astype(np.float32))
+            drawn = (often @ matrix).T.tocsr()
+            yield np.asarray(model.recalculate_item(np.arange(len(factors.tracks)), drawn), dtype=np.float32)
 
 
 def _matrix(pairs: pd.DataFrame, tracks: npt.NDArray[np.int64], listeners: npt.NDArray[np.int64]) -> Any:
@@ -99,8 +100,8 @@ def meeting_factors(met: Any, factors: int, seed: int) -> tuple[Floats32, Floats
     Returns:
         Of the listeners ``(listeners, factors)`` and of the songs ``(songs, factors)``.
     """
-    model = _als(factors=factors, regularization=0.1, iterations=15, random_state=seed)
-    model.fit(met, show_progress=False)
+    with _als(seed, factors, 0.1, 15) as model:
+        model.fit(met, show_progress=False)
     return np.array(model.user_factors), np.array(model.item_factors)
 
 
@@ -109,19 +110,19 @@ def directions(factors: Floats32) -> Floats32:
     return np.asarray(factors / np.maximum(np.linalg.norm(factors, axis=1, keepdims=True), 1e-12), dtype=np.float32)
 
 
-def _model(params: Categories) -> Any:
-    return _als(
-        factors=params.factors,
-        regularization=params.regularisation,
-        iterations=params.iterations,
-        random_state=params.seed,
-    )
-
-
-def _als(**settings: Any) -> Any:
+@contextmanager
+def _als(seed: int, factors: int, regularisation: float, iterations: int) -> Iterator[Any]:
+    """The library's model; within the block, BLAS has one thread, as `implicit` asks: it has threads of its own."""
+    import implicit.cpu.als  # noqa: F401  loads its own BLAS, which has to be there to be held back
     from threadpoolctl import threadpool_limits
 
-    threadpool_limits(1, "blas")  # implicit has threads of its own; both at once are slower than either
-    from implicit.als import AlternatingLeastSquares
+    with threadpool_limits(1, "blas"):
+        from implicit.als import AlternatingLeastSquares
 
-    return AlternatingLeastSquares(use_gpu=False, **settings)
+        yield AlternatingLeastSquares(
+            factors=factors,
+            regularization=regularisation,
+            iterations=iterations,
+            random_state=seed,
+            use_gpu=False,
+        )

@@ -79,7 +79,8 @@ def _factors(folder: Path, track_ids: list[str]) -> Factors | None:
 
 def _matrix(table: pa.Table) -> np.ndarray:
     column = table.column("factors").combine_chunks()
-    return np.asarray(column.flatten().to_numpy().reshape(len(column), -1), dtype=np.float32)
+    # A copy: what implicit computes with must be writable.
+    return np.array(column.flatten().to_numpy().reshape(len(column), -1), dtype=np.float32)
 
 
 def _write_factors(path: Path, key: str, ids: object, factors: np.ndarray) -> None:

@@ -160,13 +160,15 @@ def _arrays(table: pa.Table, track: npt.NDArray[np.int64], durations_ms: npt.NDA
         "times": times.astype(np.float32),
         "chosen": started.astype(np.float32),
         "failed": _equals(table, "ended", "failed"),
+        "open": np.asarray(table.column("ended").is_null().to_numpy()),
     }
 
 
 def _nothing() -> dict[str, Any]:
     floats = {name: np.empty(0) for name in ("at_us", "share", "value", "times", "chosen")}
     whole = {name: np.empty(0, dtype=np.int64) for name in ("track", "listener")}
-    return {**whole, **floats, "kind": np.empty(0, dtype=np.int8), "failed": np.empty(0, dtype=bool)}
+    never = {name: np.empty(0, dtype=bool) for name in ("failed", "open")}
+    return {**whole, **floats, "kind": np.empty(0, dtype=np.int8), **never}
 
 
 def _said(words: pa.Table, track: npt.NDArray[np.int64]) -> pd.DataFrame:

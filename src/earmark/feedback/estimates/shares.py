@@ -155,13 +155,14 @@ def fit_prior(known: Known, seed: int = 0) -> Beta:
     logs = log_likelihoods(known.rows(there))
     likely = np.exp(logs - logs.max(axis=1, keepdims=True))
 
+    crude = float(np.clip((likely / likely.sum(axis=1, keepdims=True) @ GRID).mean(), 0.02, 0.98))
+    start = np.array([np.log(crude / (1 - crude)), 2.0])
+
     def cost(point: Floats) -> float:
         prior = np.exp(_beta(point).log_grid)
         # A weak prior of its own keeps few songs from claiming that all are alike, or that each is all or nothing.
-        return float(-np.log(likely @ prior).sum() + 0.5 * ((point[1] - 2.0) / 2.0) ** 2)
+        return float(-np.log(likely @ prior).sum() + 0.5 * (((point - start) / 2.0) ** 2).sum())
 
-    crude = float(np.clip((likely / likely.sum(axis=1, keepdims=True) @ GRID).mean(), 0.02, 0.98))
-    start = np.array([np.log(crude / (1 - crude)), 2.0])
     return _beta(np.asarray(minimize(cost, start, method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-3}).x))
 
 

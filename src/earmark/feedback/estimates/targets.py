@@ -34,6 +34,7 @@ ALL = "all"
 COLUMNS = ("track", "segment", "target", "name", "estimate", "low", "high", "sd", "listeners", "evidence")
 _PULLS = np.geomspace(2, 2_000, 13)  # concentrations of a segment's prior, to choose from
 _DAY_US = 86_400_000_000.0
+_ASKED = 0.9  # of the pairs: answers that few volunteer are no sample of what all would say
 _SURE = 6.0  # log likelihood ratio that stands for an answer, where only the slope of exposure is sought
 
 
@@ -44,7 +45,8 @@ class Report:
     Attributes:
         ceilings: By target (``appeal``, ``feeling:calmness``): the noise ceiling.
         priors: By target: mean and concentration.
-        coverage: By target: how often the answers of half of the listeners lay within the interval of the other half.
+        coverage: By target: how often the answers of half of the listeners lay within the interval that the other half
+            predicts; NaN where answers are too few, or volunteered.
         meaning: What a score says about liking; None before it is known.
         withheld: Segments about which nothing is told, because fewer than the least listeners are in them.
         exposure: By how many logits liking grows with affinity, see `exposure` beside this; 0: no correction.
@@ -250,7 +252,7 @@ def _held_out(question: Question, tracks: int, params: Targets) -> float:
     answered = ~np.isnan(question.yes) & np.isin(question.yes, [0.0, 1.0])
     listeners, place = np.unique(question.listener, return_inverse=True)
     kept = (np.random.default_rng(params.seed).random(len(listeners)) < 0.5)[place]
-    if len(listeners) < 4 or (answered & ~kept).sum() < 30:
+    if len(listeners) < 4 or (answered & ~kept).sum() < 30 or answered.mean() < _ASKED:
         return float("nan")
     known = question.known(tracks, kept, corrected=False)
     rest = answered & ~kept
