@@ -99,7 +99,9 @@ class Targets:
     continued: float
     skipped: float
     broken_off: float
-    slope: float
+    odds_heard: float
+    odds_skipped: float
+    odds_returned: float
     like_share: float
     correct_exposure: bool
     segments: list[str]

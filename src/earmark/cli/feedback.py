@@ -110,6 +110,17 @@ def forget(ctx: click.Context, listener: str, undo: bool) -> None:
 
 
 @feedback.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON, one object a line.")
+@click.pass_context
+def categories(ctx: click.Context, as_json: bool) -> None:
+    """The categories that listening reveals: their names, their most typical songs, and how sure they are."""
+    from earmark.feedback.estimates.listing import category_lines
+
+    for line in category_lines(project_of(ctx), as_json=as_json):
+        click.echo(line)
+
+
+@feedback.command()
 @click.pass_context
 def status(ctx: click.Context) -> None:
     """What is in the store, and what the snapshot lacks of it."""

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def run(params: Params, root: Path) -> None:
 
 
 def summarise(table: Any, report: Report) -> dict[str, Any]:
-    """Numbers by target: tracks, ceiling, prior, coverage; and what a score means."""
+    """Numbers by target: tracks, ceiling, prior, coverage; and what doings mean, in log odds for liking."""
     whole = table[table["segment"] == ALL]
     tracks = whole.groupby(["target", "name"])["track_id"].nunique()
     return {
@@ -62,9 +63,7 @@ def summarise(table: Any, report: Report) -> dict[str, Any]:
             }
             for key, prior in report.priors.items()
         },
-        "score_slope": report.meaning.slope if report.meaning else 0.0,
-        "score_intercept": report.meaning.intercept if report.meaning else 0.0,
-        "score_learnt_from": report.meaning.learnt_from if report.meaning else 0,
+        "odds": asdict(report.meaning) if report.meaning else {},
         "exposure_slope": report.exposure,
         "segments_withheld": len(report.withheld),
     }

@@ -8,12 +8,21 @@ import yaml
 
 from earmark.errors import ParamsError
 from earmark.files import replacing
-from earmark.workspace import PARAMS
+from earmark.params import load_params
+from earmark.workspace import PARAMS, SILENCE, SONGBOOK
 
 
 def use_collection(root: Path, name: str) -> None:
-    """Make ``name`` the catalogue in params.yaml, as `use` does."""
+    """Make ``name`` the catalogue in params.yaml, as `use` does.
+
+    The songbook's made-up listeners go with the songbook alone: another catalogue begins without feedback.
+    """
     use(root, "catalogue", "collection", name)
+    snapshot = load_params(root / PARAMS).feedback.snapshot
+    if name == SONGBOOK and snapshot == SILENCE:
+        use(root, "feedback", "snapshot", SONGBOOK)
+    elif name != SONGBOOK and snapshot == SONGBOOK:
+        use(root, "feedback", "snapshot", SILENCE)
 
 
 def use(root: Path, section: str, key: str, name: str) -> None:

@@ -1,16 +1,16 @@
 """From events to evidence: what each listener's doings with each track say about liking it.
 
-An answer (like, dislike, rating) says it outright; the latest one counts. Doings are graded into one score:
+An answer (like, dislike, rating) says it outright; the latest one counts. Doings are graded:
 
 * a play counts by how much of the track was heard, and by who chose it: picked by the listener it says much, carried on
   by the player little (background music is no vote);
-* repeated plays count, each further one for less (as the logarithm, after Hu, Koren & Volinsky 2008);
+* coming back counts, each further time for less (as the logarithm, after Hu, Koren & Volinsky 2008);
 * a skip by the listener's own wish counts against the track, the more the earlier it came (Meggetto et al. 2021 find
   early skips the ones that mean dislike); one just before the end counts for nothing. A play that broke off, nobody
   knows why, counts against it by as much less as it is likely to be something else.
 
-All of it fades with time, by half in each half-life. What the score means, in odds for liking, is learnt from listeners
-who gave answers *and* listened (`calibrate`); where too few did, it is an assumption, and the report says so.
+All of it fades with time, by half in each half-life. What it means, in odds for liking, is learnt from listeners who
+gave answers *and* listened (`calibrate`); where too few did, it is an assumption, and the report says so.
 """
 
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ Ints = npt.NDArray[np.int64]
 PLAY, SKIP, LIKE, DISLIKE, RATING = map(KINDS.index, ("play", "skip", "like", "dislike", "rating"))
 _DAY_US = 86_400_000_000.0
 _ENOUGH = 30  # answers of either kind, by listeners who also listened; fewer teach nothing that is sure
+DOINGS = ("heard", "skipped", "returned")
 _COMPLETE = 0.95  # of a track: what is left out at its end is silence
 
 
@@ -62,21 +63,24 @@ class Doings:
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a score says: ``log λ = intercept + slope · score``.
+    """What doings say: ``log λ = intercept + heard · … − skipped · … + returned · …``, all three at least 0.
 
     Attributes:
-        intercept: Log likelihood ratio at score 0.
-        slope: Its change per unit of score.
+        intercept: Log likelihood ratio where nothing was done.
+        heard, skipped, returned: Its change per unit of what is so called in `DOINGS`.
         learnt_from: How many pairs taught it; 0 where it is assumed.
     """
 
     intercept: float
-    slope: float
+    heard: float
+    skipped: float
+    returned: float
     learnt_from: int
 
-    def log_ratio(self, scores: Floats) -> Floats:
-        """Log likelihood ratios for liking, shape as ``scores``."""
-        return np.asarray(self.intercept + self.slope * scores)
+    def log_ratio(self, pairs: pd.DataFrame) -> Floats:
+        """Log likelihood ratios for liking, shape ``(pairs,)``; NaN where nothing was heard."""
+        slopes = np.array([self.heard, -self.skipped, self.returned])
+        return np.asarray(self.intercept + pairs[list(DOINGS)].to_numpy(dtype=np.float64) @ slopes)
 
 
 def pair_up(doings: Doings, now_us: float, params: Targets) -> pd.DataFrame:
@@ -90,9 +94,10 @@ def pair_up(doings: Doings, now_us: float, params: Targets) -> pd.DataFrame:
     Returns:
         One row a pair, sorted by track and listener: ``track``, ``listener``, ``answer`` (the share of a yes: 1 likes
         it, 0 does not, between for ratings; NaN without an answer), ``weight`` (of the answer, 0 to 1: less the older
-        it is), ``disliked`` (1 said so, 0 did not when asked; NaN: was not asked), ``score`` (what the doings say; NaN
-        where nothing was heard), ``plays`` (how often it was heard, skips included), ``first_us`` (when first; NaN
-        where no time is known).
+        it is), ``disliked`` (1 said so, 0 did not when asked; NaN: was not asked), ``heard`` and ``skipped`` (whole
+        plays, and skips at once, that all together are worth, as log2 of one more), ``returned`` (log2 of how often it
+        was heard; NaN all three where it was not), ``plays`` (how often, skips included), ``first_us`` (when first;
+        NaN where no time is known).
     """
     listeners, listener = np.unique(doings.listener, return_inverse=True)
     keys, pair = np.unique(doings.track * max(len(listeners), 1) + listener, return_inverse=True)
@@ -107,9 +112,13 @@ def pair_up(doings: Doings, now_us: float, params: Targets) -> pd.DataFrame:
         both = [np.bincount(pair[chosen], values[chosen], size) for chosen in (rows & dated, rows & ~dated)]
         return np.asarray(np.maximum(*both))
 
-    score = np.log2(1 + summed(for_it * faded, heard)) - np.log2(1 + summed(against * faded, heard))
     plays = summed(doings.times, heard)
-    score[plays == 0] = np.nan
+    never = plays == 0
+    in_all = {
+        "heard": np.where(never, np.nan, np.log2(1 + summed(for_it * faded, heard))),
+        "skipped": np.where(never, np.nan, np.log2(1 + summed(against * faded, heard))),
+        "returned": np.where(never, np.nan, np.log2(np.maximum(plays, 1))),
+    }
     first = np.full(size, np.inf)
     np.minimum.at(first, pair[heard & dated], doings.at_us[heard & dated])
     answer, weight = _answers(doings, pair, faded, size)
@@ -120,7 +129,7 @@ def pair_up(doings: Doings, now_us: float, params: Targets) -> pd.DataFrame:
             "answer": answer,
             "weight": weight,
             "disliked": _latest(doings, pair, doings.kind == DISLIKE, doings.value, size)[0],
-            "score": score,
+            **in_all,
             "plays": plays,
             "first_us": np.where(np.isinf(first), np.nan, first),
         }
@@ -130,37 +139,48 @@ def pair_up(doings: Doings, now_us: float, params: Targets) -> pd.DataFrame:
 
 
 def calibrate(pairs: pd.DataFrame, params: Targets) -> Meaning:
-    """What a score says about liking, from the listeners who gave answers and listened; else as assumed.
+    """What doings say about liking, from the listeners who gave answers and listened; else as assumed.
 
-    By logistic regression of the answer on the score. Its odds are those of liking among who answered, a choice of
+    By logistic regression of the answer on the doings. Its odds are those of liking among who answered, a choice of
     people for itself; divided by these odds they are a likelihood ratio, which holds for who did not answer as well, if
     the ones and the others listen alike to what they like.
     """
-    both = pairs[pairs["answer"].notna() & pairs["score"].notna()]
+    both = pairs[pairs["answer"].notna() & pairs["heard"].notna()]
     likes = (both["answer"] > 0.5).to_numpy()
     if min(likes.sum(), (~likes).sum()) < _ENOUGH:
         return _assumed(pairs, params)
     from sklearn.linear_model import LogisticRegression
 
-    fitted = LogisticRegression(C=10.0).fit(both[["score"]].to_numpy(), likes, both["weight"].to_numpy())
     weights = both["weight"].to_numpy()
     share = float(weights[likes].sum() / weights.sum())
-    slope = max(float(fitted.coef_[0, 0]), 0.0)  # doings that speak against what is liked say nothing
-    return Meaning(float(fitted.intercept_[0] - np.log(share / (1 - share))), slope, len(both))
+    signs = np.array([1.0, -1.0, 1.0])
+    doings = both[list(DOINGS)].to_numpy() * signs
+    used = np.ones(len(DOINGS), dtype=bool)
+    while used.any():
+        fitted = LogisticRegression(C=10.0).fit(doings[:, used], likes, weights)
+        slopes = np.zeros(len(DOINGS))
+        slopes[used] = fitted.coef_[0]
+        if (slopes >= 0).all():
+            intercept = float(fitted.intercept_[0] - np.log(share / (1 - share)))
+            heard, skipped, returned = map(float, slopes)
+            return Meaning(intercept, heard, skipped, returned, len(both))
+        used &= slopes > 0  # doings that would mean the opposite of what they are say nothing
+    return Meaning(0.0, 0.0, 0.0, 0.0, len(both))
 
 
 def _assumed(pairs: pd.DataFrame, params: Targets) -> Meaning:
-    """The slope of params.yaml, and the intercept under which the assumed share of all pairs are likes."""
-    scores = pairs["score"].dropna().to_numpy()
-    if not len(scores):
-        return Meaning(0.0, params.slope, 0)
+    """The odds of params.yaml, and the intercept under which the assumed share of all pairs are likes."""
+    slopes = params.odds_heard, params.odds_skipped, params.odds_returned
+    ratios = Meaning(0.0, *slopes, 0).log_ratio(pairs[pairs["heard"].notna()])
+    if not len(ratios):
+        return Meaning(0.0, *slopes, 0)
     odds = np.log(params.like_share / (1 - params.like_share))
     low, high = -20.0, 20.0
     for _ in range(60):
         middle = (low + high) / 2
-        likes = (1 / (1 + np.exp(-(odds + middle + params.slope * scores)))).mean()
+        likes = (1 / (1 + np.exp(-(odds + middle + ratios)))).mean()
         low, high = (middle, high) if likes < params.like_share else (low, middle)
-    return Meaning((low + high) / 2, params.slope, 0)
+    return Meaning((low + high) / 2, *slopes, 0)
 
 
 def _faded(at_us: Floats, now_us: float, half_life_days: float) -> Floats:

@@ -47,7 +47,7 @@ class Report:
         priors: By target: mean and concentration.
         coverage: By target: how often the answers of half of the listeners lay within the interval that the other half
             predicts; NaN where answers are too few, or volunteered.
-        meaning: What a score says about liking; None before it is known.
+        meaning: What doings say about liking; None before it is known.
         withheld: Segments about which nothing is told, because fewer than the least listeners are in them.
         exposure: By how many logits liking grows with affinity, see `exposure` beside this; 0: no correction.
     """
@@ -132,7 +132,7 @@ class Question:
 
 def _questions(pairs: pd.DataFrame, said: pd.DataFrame, report: Report, params: Targets) -> Iterator[Question]:
     assert report.meaning is not None
-    answer, ratios = pairs["answer"].to_numpy(), report.meaning.log_ratio(pairs["score"].to_numpy())
+    answer, ratios = pairs["answer"].to_numpy(), report.meaning.log_ratio(pairs)
     outright = np.where(answer > 0.5, _SURE, -_SURE)
     met = exposed(pairs, np.where(np.isnan(answer), np.nan_to_num(ratios), outright), params.seed)
     report.exposure = met.slope if params.correct_exposure else 0.0
