@@ -1,17 +1,14 @@
 """The flow `training`: pull, every stage of DVC's graph, challenger, comparison, promotion, push.
 
     python flows/training.py          one run, now
-    python flows/training.py serve    stay, and run on the schedule of prefect.yaml (`earmark up` does this)
+    python flows/serve.py             stay, and run on the schedules of prefect.yaml (`earmark up` does this)
     prefect deploy --all              for a work pool of your own
 
 dvc.yaml alone decides which stages there are and in which order; nothing about them stands here.
 """
 
-import sys
 from pathlib import Path
-from typing import Any
 
-import yaml
 from prefect import flow, get_run_logger
 
 from earmark.adapters.prefect import (
@@ -65,15 +62,5 @@ def training(
     return outcomes
 
 
-def schedules(root: Path) -> dict[str, Any]:
-    """Name and schedule of the deployment, as prefect.yaml declares them: one place for both ways of deploying."""
-    declared = yaml.safe_load((root / "prefect.yaml").read_text(encoding="utf-8"))["deployments"][0]
-    return {"name": declared["name"], "cron": [one["cron"] for one in declared["schedules"]]}
-
-
 if __name__ == "__main__":
-    if sys.argv[1:] == ["serve"]:
-        # limit: a run that has to wait its turn waits on the server, not as a process beside the one that works.
-        training.serve(**schedules(find_root()), pause_on_shutdown=False, limit=1)
-    else:
-        training()
+    training()

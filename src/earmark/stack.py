@@ -70,13 +70,12 @@ class Stack:
     @property
     def schedules(self) -> Service:
         """The process that runs the flows when Prefect's server says so."""
-        flow = self.root / "flows" / "training.py"
-        command = [*processes.program("python"), str(flow), "serve"]
+        command = [*processes.program("python"), str(self.root / "flows" / "serve.py")]
         address = f"http://{HOST}:{self.prefect_port}/deployments"
-        health = f"http://{HOST}:{self.prefect_port}/api/deployments/name/training/nightly"
+        health = f"http://{HOST}:{self.prefect_port}/api/deployments/name/feedback/hourly"
         # A running flow is told first, and it tells its stage.
         return Service(
-            "schedules", "when training runs by itself", command, health, address, self.env, grace_seconds=20.0
+            "schedules", "when flows run by themselves", command, health, address, self.env, grace_seconds=20.0
         )
 
     @property

@@ -63,6 +63,9 @@ FEATURE_CACHE = Path(".earmark/features")
 SEARCH = Path(".earmark/search")
 CHECKPOINTS = Path(".earmark/checkpoints")
 LOGS = Path(".earmark/logs")
+TRAINED_WITH = Path(
+    ".earmark/feedback/trained_with.json"
+)  # how much feedback there was when it last started a training
 REFUSED_FEEDBACK = Path(".earmark/refused")  # rows of feedback that an import refused, a file each
 IMPORTS = Path(".earmark/imports")  # what imports have found out about files that did not change since
 

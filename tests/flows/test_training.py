@@ -13,7 +13,7 @@ from prefect import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
 from earmark.adapters.prefect import _make_limit
-from scratch import CHECKOUT, git
+from scratch import git
 from twice import twice_at_once
 
 pytestmark = pytest.mark.slow
@@ -160,9 +160,6 @@ def deployment_named(name: str):
 
 
 class TestDeployment:
-    def test_serving_takes_name_and_schedule_from_prefect_yaml(self, training):
-        assert training.schedules(CHECKOUT) == {"name": "nightly", "cron": ["0 3 * * *"]}
-
     def test_prefect_deploy_all_declares_it_for_a_work_pool_with_its_schedule(self, server, project):
         git(project, "add", "--all")
         prefect = str(Path(sys.executable).with_name("prefect"))
@@ -180,4 +177,7 @@ class TestDeployment:
         assert deployment.work_pool_name == "training"
         assert deployment.entrypoint == "flows/training.py:training"
         assert [one.schedule.cron for one in deployment.schedules] == ["0 3 * * *"]
+        hourly = deployment_named("feedback/hourly")
+        assert hourly.entrypoint == "flows/feedback.py:feedback"
+        assert [one.schedule.cron for one in hourly.schedules] == ["20 * * * *"]
         assert str(project) in str(deployment.pull_steps)

@@ -18,6 +18,7 @@ from earmark.adapters import processes
 from earmark.adapters.processes import OnLine
 from earmark.errors import ToolError
 
+_CATALOGUE_STAGES = ("validate", "duplicates")
 _UNSAVED = "Can't remove the following unsaved files"
 
 
@@ -63,6 +64,25 @@ def graph(root: Path) -> list[Stage]:
         raise ToolError(
             f"DVC cannot read the pipeline in {root}: {error} Mend it; `dvc dag` shows what it reads."
         ) from error
+
+
+def graph_of(root: Path, *names: str) -> list[str]:
+    """The stages ``names`` and what they are made from, in an order in which they can run.
+
+    What the catalogue is made from is left out: whoever wants these brings the catalogue.
+
+    Raises:
+        ToolError: As `graph`.
+    """
+    needs = {stage.name: stage.needs for stage in graph(root)}
+    wanted: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in wanted and name not in _CATALOGUE_STAGES:
+            wanted.add(name)
+            waiting += needs[name]
+    return [name for name in needs if name in wanted]
 
 
 def stages(root: Path) -> list[str]:

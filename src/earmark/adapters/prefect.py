@@ -37,7 +37,7 @@ _MEANINGS = {
 
 # A run that was killed gives its place back after this long; Prefect allows no shorter lease.
 _LEASE = timedelta(seconds=60)
-_DELAYS_S: list[float] = [2, 15]  # a server that restarts, a network that hiccups
+DELAYS_S: list[float] = [2, 15]  # a server that restarts, a network that hiccups
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def stage_task(root: Path, name: str, timeout_s: float) -> State[str]:
     return Completed(name=_STATE_NAMES[outcome], message=f"{name}: {_MEANINGS[outcome]}", data=outcome.value)
 
 
-@task(name="register", retries=2, retry_delay_seconds=_DELAYS_S)
+@task(name="register", retries=2, retry_delay_seconds=DELAYS_S)
 def register_task(root: Path) -> str:
     """Register what the pipeline made as the challenger. Returns its version."""
     from earmark.adapters import mlflow
@@ -96,7 +96,7 @@ def register_task(root: Path) -> str:
     return version
 
 
-@task(name="compare", retries=2, retry_delay_seconds=_DELAYS_S)
+@task(name="compare", retries=2, retry_delay_seconds=DELAYS_S)
 def compare_task(root: Path) -> "Verdict":
     """Challenger and champion on the same test tracks."""
     from earmark.adapters import mlflow
@@ -106,7 +106,7 @@ def compare_task(root: Path) -> "Verdict":
     return verdict
 
 
-@task(name="promote", retries=2, retry_delay_seconds=_DELAYS_S)
+@task(name="promote", retries=2, retry_delay_seconds=DELAYS_S)
 def promote_task(root: Path, verdict: "Verdict") -> State[bool]:
     """Make the challenger the champion where the verdict says so; else the state is named ``Kept``."""
     from earmark.adapters import mlflow
@@ -161,13 +161,13 @@ def _table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [header, ["---"] * len(header), *rows])
 
 
-@task(name="pull", retries=2, retry_delay_seconds=_DELAYS_S)
+@task(name="pull", retries=2, retry_delay_seconds=DELAYS_S)
 def pull_task(root: Path, timeout_s: float) -> None:
     """Bring from DVC's remote what the workspace lacks."""
     dvc.pull(root, on_line=get_run_logger().info, timeout_s=timeout_s)
 
 
-@task(name="push", retries=2, retry_delay_seconds=_DELAYS_S)
+@task(name="push", retries=2, retry_delay_seconds=DELAYS_S)
 def push_task(root: Path, timeout_s: float) -> None:
     """Copy to DVC's remote what it does not have yet."""
     dvc.push(root, on_line=get_run_logger().info, timeout_s=timeout_s)

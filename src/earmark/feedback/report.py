@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from earmark.feedback.door import Imported
-from earmark.feedback.snapshot import behind
+from earmark.feedback.snapshot import changed_days
 from earmark.feedback.store import Store
 
 
@@ -34,7 +34,7 @@ def summary(result: Imported, source: str, refusals: Path) -> str:
 def standing(store: Store, snapshot: Path) -> str:
     """What is in ``store``, and which of its days the snapshot lacks or has in an older version."""
     counts = store.counts()
-    days = behind(store, snapshot)
+    days = len(changed_days(store, snapshot))
     return (
         f"{counts['events']:,} events of {counts['people']:,} listeners with {counts['songs']:,} songs on "
         f"{counts['days']:,} days.\n"

@@ -127,9 +127,9 @@ def write_snapshot(live: Live, folder: Path) -> Written:
     return Written(days, changed, removed)
 
 
-def behind(live: Live, folder: Path) -> int:
-    """Of how many days the snapshot at ``folder`` lacks changes."""
-    return len(_stale(live, live.day_versions(), _manifest(folder), folder))
+def changed_days(live: Live, folder: Path) -> list[int]:
+    """The days of which the snapshot at ``folder`` lacks changes."""
+    return _stale(live, live.day_versions(), _manifest(folder), folder)
 
 
 def _stale(live: Live, versions: dict[int, int], before: dict[str, Any], folder: Path) -> list[int]:

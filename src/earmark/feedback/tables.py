@@ -5,6 +5,8 @@ by their number, so that the same event is not kept twice. What has no time lies
 """
 
 import os
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from earmark.workspace import FEEDBACK_STORE
 ADDRESS = "EARMARK_FEEDBACK_STORE"
 VERSION = "1"
 _BUSY_MS = 120_000  # how long a writer waits for another one
+_MAKING = 0x6561726D  # of PostgreSQL's advisory locks, the one under which tables are made
 
 METADATA = sa.MetaData()
 
@@ -122,9 +125,10 @@ def connect(url: str) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine)
     try:
-        METADATA.create_all(engine)
-    except sa.exc.IntegrityError:
-        METADATA.create_all(engine)  # PostgreSQL: another process made the same table at the same moment
+        with engine.execution_options(writes=True).begin() as connection:  # of two processes the second finds them
+            if engine.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MAKING)))
+            METADATA.create_all(connection)
     except sa.exc.DBAPIError as error:
         raise unreachable(engine, error) from None
     return engine
@@ -146,9 +150,23 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, "connect")
     def _(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # SQLAlchemy begins transactions, not the driver
-        for pragma in (f"busy_timeout={_BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536"):
+        for pragma in (f"busy_timeout={_BUSY_MS}", "synchronous=NORMAL", "cache_size=-65536", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}")
+        _write_ahead(connection)
 
     @sa.event.listens_for(engine, "begin")
     def _(connection: Any) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+
+
+def _write_ahead(connection: Any) -> None:
+    """Write-ahead logging. To begin with it SQLite wants the file alone, and does not wait by itself until it is."""
+    latest = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > latest:
+                raise
+            time.sleep(0.05)

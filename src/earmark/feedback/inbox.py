@@ -1,0 +1,64 @@
+"""The watched folder: exports that people put there, by source, and where their rows do not say who, by listener.
+
+::
+
+    inbox/spotify/                 exports whose rows name their listeners
+    inbox/spotify/anna/            Anna's
+    inbox/apple-music/ben/         Ben's
+
+What lies there stays; an export that was imported to its end is passed over the next time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from earmark.errors import FeedbackError
+from earmark.feedback.sources.registry import feedback_source_names, load_feedback_source
+from earmark.feedback.sources.source import FeedbackSource
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One export.
+
+    Attributes:
+        name: Of the source.
+        path: The file or folder.
+        listener: Whose it is, or None.
+        number: Counted within the source; logs and tables have this instead of names.
+    """
+
+    name: str
+    path: Path
+    listener: str | None
+    number: int
+
+    @property
+    def shown(self) -> str:
+        """What it is called where others read it: the listener's name is not in it."""
+        return f"{self.name}/{self.number}"
+
+    def source(self) -> FeedbackSource:
+        """What reads it."""
+        return load_feedback_source(self.name)(self.path)
+
+
+def waiting(inbox: Path) -> Iterator[Waiting]:
+    """Every export in the watched folder ``inbox``, in order of names; nothing where there is no such folder.
+
+    Raises:
+        FeedbackError: A folder in it is called like no source.
+    """
+    if not inbox.is_dir():
+        return
+    folders = sorted(path for path in inbox.iterdir() if not path.name.startswith("."))
+    if strangers := [path.name for path in folders if not path.is_dir() or path.name not in feedback_source_names()]:
+        raise FeedbackError(
+            f"{inbox} holds {', '.join(strangers[:3])}, and should hold folders called like sources: "
+            f"{', '.join(feedback_source_names())}. Put exports into the folder of their source."
+        )
+    for folder in folders:
+        there = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        for number, path in enumerate(there, start=1):
+            yield Waiting(folder.name, path, path.name if path.is_dir() else None, number)
