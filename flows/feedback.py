@@ -10,7 +10,7 @@ is done, and then the run fails, with its name.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow, get_run_logger
 
@@ -27,6 +27,7 @@ from earmark.adapters.prefect_feedback import (
 )
 from earmark.errors import FeedbackError
 from earmark.feedback.inbox import waiting
+from earmark.feedback.snapshot import Written
 from earmark.params import load_params
 from earmark.workspace import CATALOGUE, LISTENING, PARAMS, SNAPSHOTS, find_root
 
@@ -72,9 +73,9 @@ def feedback(
             if state.is_completed():
                 collected[each.shown] = state.result()
             else:
-                failed[each.shown] = str(state.message)
+                failed[each.shown] = str(state.result(raise_on_failure=False))
         flagged = validate_task(root)
-        written = snapshot_task(root)
+        written: Written = cast(Any, snapshot_task(root, return_state=True)).result()
         changed = None
         if not written.days and not (root / SNAPSHOTS / f"{LISTENING}.dvc").is_file():
             get_run_logger().info("Nobody has listened yet: the store is empty")

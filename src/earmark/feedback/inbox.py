@@ -2,9 +2,9 @@
 
 ::
 
-    inbox/spotify/                 exports whose rows name their listeners
-    inbox/spotify/anna/            Anna's
-    inbox/apple-music/ben/         Ben's
+    inbox/spotify/endsong_0.json             files, folders or archives whose rows name their listeners
+    inbox/spotify/listener=anna/             everything in here is Anna's
+    inbox/apple-music/listener=ben/          and here Ben's
 
 What lies there stays; an export that was imported to its end is passed over the next time.
 """
@@ -16,6 +16,8 @@ from pathlib import Path
 from earmark.errors import FeedbackError
 from earmark.feedback.sources.registry import feedback_source_names, load_feedback_source
 from earmark.feedback.sources.source import FeedbackSource
+
+_LISTENER = "listener="
 
 
 @dataclass(frozen=True)
@@ -61,4 +63,5 @@ def waiting(inbox: Path) -> Iterator[Waiting]:
     for folder in folders:
         there = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
         for number, path in enumerate(there, start=1):
-            yield Waiting(folder.name, path, path.name if path.is_dir() else None, number)
+            whose = path.name.removeprefix(_LISTENER) if path.is_dir() and path.name.startswith(_LISTENER) else None
+            yield Waiting(folder.name, path, whose, number)
