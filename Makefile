@@ -13,7 +13,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export BENTOML_DO_NOT_TRACK = True
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help setup demo up test lint format lock bench-emotify bench-catalogue bench-duplicates bench-features bench-road clean
+.PHONY: help setup demo up test lint format lock bench-emotify bench-catalogue bench-duplicates bench-features bench-feedback bench-road clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -34,6 +34,7 @@ lint: setup  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy bench
 	$(BIN)/lint-imports
 
 format: setup  ## let ruff tidy the code
@@ -55,6 +56,10 @@ bench-duplicates: setup  ## copies found on real songs: make bench-duplicates DA
 bench-features: setup  ## how fast features are made: make bench-features DATA=path/to/emotify (about half an hour)
 	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-features DATA=path/to/emotify"; exit 2; }
 	$(BIN)/python bench/features.py "$(DATA)"
+
+bench-feedback: setup  ## what feedback costs, and how good the estimates are: make bench-feedback DATA=path/to/emotify
+	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-feedback DATA=path/to/emotify"; exit 2; }
+	$(BIN)/python bench/feedback.py "$(DATA)"
 
 bench-catalogue: setup  ## what a million tracks cost, and ten thousand small files (about ten minutes)
 	$(BIN)/python bench/catalogue.py

@@ -17,7 +17,21 @@ from typing import Any
 from earmark.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
-_VERSIONS = ("torch", "torchaudio", "av", "numpy", "scikit-learn", "dvc", "prefect", "mlflow", "bentoml")
+_VERSIONS = (
+    "torch",
+    "torchaudio",
+    "av",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "implicit",
+    "sqlalchemy",
+    "great-expectations",
+    "dvc",
+    "prefect",
+    "mlflow",
+    "bentoml",
+)
 
 
 def write_result(name: str, figures: dict[str, float], **notes: Any) -> Path:

@@ -35,7 +35,8 @@ NOW_US = us("2026-11-25 00:00:00 +0000")
 
 def song(number: int = 1, **other: Any) -> Song:
     """A song of the service `radio`."""
-    return Song("radio", f"song {number}", **{"title": f"Title {number}", "artist": f"Artist {number}", **other})
+    named = {"key": f"song {number}", "title": f"Title {number}", "artist": f"Artist {number}"}
+    return Song("radio", **{**named, **other})
 
 
 def play(listener: str | None = "ann", at_us: int | None = NOON_US, number: int = 1, **other: Any) -> Event:
@@ -48,7 +49,7 @@ def play(listener: str | None = "ann", at_us: int | None = NOON_US, number: int 
 
 def like(listener: str | None = "ann", number: int = 1, *, value: float | None = 1.0, **other: Any) -> Event:
     """A like without a time: a state."""
-    return play(listener, None, number, kind="like", value=value, ms_played=None, **other)
+    return play(listener, None, number, **{"kind": "like", "value": value, "ms_played": None, **other})
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from earmark.errors import FeedbackError
 from earmark.feedback.door import Importer
-from earmark.feedback.identity import ListenerKey, load_key
+from earmark.feedback.identity import ANYWHERE, ListenerKey, load_key
 from earmark.feedback.judged import Judge
 from earmark.feedback.store import Store
 from earmark.feedback.tracks import Tracks
@@ -47,8 +47,11 @@ def importer(
 
 
 def listener_ids(store: Store, key: ListenerKey, listener: str) -> list[int]:
-    """All numbers that ``listener`` can have in ``store``: as the team's own name, and as a name of each service."""
-    return [key.id_of(service, listener) for service in ("", *store.services())]
+    """All numbers that ``listener`` can have in ``store``: as the team's own name, and as a name of each service.
+
+    And one that stands for services from which nothing came yet.
+    """
+    return [key.id_of(service, listener) for service in ("", ANYWHERE, *store.services())]
 
 
 def forget(store: Store, key: ListenerKey, listener: str, now_us: int) -> str:

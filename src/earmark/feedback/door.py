@@ -21,7 +21,7 @@ import numpy as np
 
 from earmark.errors import FeedbackError
 from earmark.feedback.event import About, Event, Song
-from earmark.feedback.identity import NOBODY, UNDATED, ListenerKey, event_ids, song_id, word_id
+from earmark.feedback.identity import ANYWHERE, NOBODY, UNDATED, ListenerKey, event_ids, song_id, word_id
 from earmark.feedback.judged import Judge, event_table, listening_table
 from earmark.feedback.sources.reading import Part
 from earmark.feedback.sources.source import FeedbackSource, Refused, Row
@@ -30,8 +30,10 @@ from earmark.feedback.tracks import Tracks
 from earmark.progress import progress
 
 BATCH = 50_000  # events
+_SETTLED = 1_000_000  # events, after which files count as done, once their days are judged
 _DAY_US = 86_400_000_000
 _CACHED = 200_000  # songs, listeners and words that are remembered; beyond that they are found out again
+_MOST = 2.0**62  # what no count, length or time reaches that the rules let through
 _FORGOTTEN = "the listener was forgotten"
 COARSE = {"spotify-short": ("spotify", 60_000_000)}  # source that tells the minute → the one that tells all, in µs
 
@@ -109,36 +111,59 @@ class Importer:
             raise FeedbackError(
                 f"The rows of {source.name} name their listeners; --listener would make all of them one. Leave it out."
             )
+        if self.listener is not None and not self.listener.strip():
+            raise FeedbackError("--listener is empty, and all who are called so would be one. Say a name.")
         result = Imported()
         with ExitStack() as stack:
-            refused = _Refusals(refusals, stack, result)
+            door = _Door(self, source, result, _Refusals(refusals, stack, result))
             parts = source.files()
-            digests = self._digests(source, parts)
-            for part, digest in zip(parts, digests, strict=True):
+            read: list[str] = []
+            for part, digest in zip(parts, self._digests(source, parts), strict=True):
                 if not again and self.store.finished(digest):
                     result.before += 1
                     continue
-                door = _Door(self, source, result, refused)
                 door.take(progress(source.rows(part), description=part.label[-40:], unit="row"))
-                result.superseded += self._supersede(source, door.listeners)
-                self.flag(door.days, result.flagged)
                 result.parts += 1
-                self.store.finish(digest, source.name, self.now_us, result.counts())
+                read.append(digest)
+                if door.stored >= _SETTLED:
+                    self._settle(source, door, read, result)
+                    read = []
+            self._settle(source, door, read, result)
         return result
+
+    def _settle(self, source: FeedbackSource, door: "_Door", read: list[str], result: Imported) -> None:
+        """Store what waits, judge the days that were touched, and only then remember which files are done."""
+        door.store()
+        result.superseded += self._supersede(source, door.listeners)
+        self.flag(door.days, result.flagged)
+        for digest in read:
+            self.store.finish(digest, source.name, self.now_us, result.counts())
+        door.days, door.listeners, door.stored = set(), set(), 0
 
     def flag(self, days: Iterable[int], counted: Counter[str] | None = None) -> None:
         """Judge what every listener did on each of ``days``, and keep in the store who broke which rule."""
-        for chunk, rows in self.store.listening(days):
-            table = listening_table(rows)
-            flags: list[tuple[int, int, str]] = []
-            for verdict in self.judge("listening", table):
-                broken = table.iloc[verdict.rows]
-                if verdict.severity == "critical":
-                    numbers = zip(broken["day_number"], broken["listener"], strict=True)
-                    flags += [(int(day), int(listener), verdict.rule) for day, listener in numbers]
+        left = set(days)
+        while left:
+            late: set[int] = set()
+            for versions, rows in self.store.listening(left):
+                told, flags = self._judged(listening_table(rows))
+                changed = self.store.flag(versions, flags)
+                late.update(changed)
                 if counted is not None:
-                    counted[verdict.rule] += len(broken)
-            self.store.flag(chunk, flags)
+                    counted.update(rule for day, rule in told if day not in changed)
+            left = late
+
+    def _judged(self, table: Any) -> tuple[list[tuple[int, str]], list[tuple[int, int, str]]]:
+        """Day and rule of all that is broken; and of what is flagged for it day, listener and rule."""
+        told: list[tuple[int, str]] = []
+        flags: list[tuple[int, int, str]] = []
+        for verdict in self.judge("listening", table):
+            broken = table.iloc[verdict.rows]
+            days, listeners = broken["day_number"].tolist(), broken["listener"].tolist()
+            told += [(day, verdict.rule) for day in days]
+            if verdict.severity == "critical":
+                flags += [(day, who, verdict.rule) for day, who in zip(days, listeners, strict=True)]
+        return told, flags
 
     def _supersede(self, source: FeedbackSource, listeners: set[int]) -> int:
         removed = 0
@@ -181,18 +206,20 @@ class _Door:
         self._importer, self._source, self._result, self._refused = importer, source, result, refused
         self._songs = _Cache[Song, tuple[int, int, int]](self._song)
         self._names = _Cache[str, int](lambda name: importer.key.id_of(source.service, name))
+        self._anywhere = _Cache[str, int](lambda name: importer.key.id_of(ANYWHERE, name))
         self._words = _Cache[str, int](word_id)
         self._named: set[str] = set()
         self._own = None if importer.listener is None else importer.key.id_of("", importer.listener)
-        self._forgotten = importer.store.forgotten()
+        self._forgotten: frozenset[int] = frozenset()
         self.days: set[int] = set()
         self.listeners: set[int] = set()
+        self.stored = 0  # events
+        self._events: list[Event] = []
+        self._owners: list[int] = []  # which row an event comes from
 
     def take(self, rows: Iterable[Row]) -> None:
-        """All of ``rows``."""
-        events: list[Event] = []
-        owners: list[int] = []  # which row of this file an event comes from
-        number = 0
+        """All of ``rows``; the last of them wait until there are enough, or until `store` is called."""
+        events, owners, number = self._events, self._owners, self._result.rows
         for row in rows:
             number += 1
             if type(row) is Event:
@@ -200,27 +227,33 @@ class _Door:
                 owners.append(number)
             elif type(row) is Refused:
                 self._refused.add(*row)
+            elif not row:
+                self._refused.add(f"row {number}", "it tells nothing")
             else:
                 events += row  # type: ignore[arg-type]
                 owners += [number] * len(row)
             if len(events) >= BATCH:
-                self._batch(events, owners)
-                events, owners = [], []
-        self._batch(events, owners)
-        self._result.rows += number
+                self.store()
+        self._result.rows = number
+
+    def store(self) -> None:
+        """What waits."""
+        self._batch(self._events, self._owners)
+        self._events.clear()
+        self._owners.clear()
 
     def _batch(self, events: list[Event], owners: list[int]) -> None:
         if not events:
             return
+        self._forgotten = self._importer.store.forgotten()  # each time: it may have been a moment ago
         columns: Any = Event._make(zip(*events, strict=True))  # each field now holds those of all events
         songs = [self._songs[song] for song in columns.song]
         listeners = self._listener_ids(columns.listener, events)
         numbers = np.array(songs, dtype=np.int64)
         at_us, ms_played, values = (_floats(getattr(columns, name)) for name in ("at_us", "ms_played", "value"))
-        times = np.array(columns.times, dtype=np.int64)
-        verdicts = self._importer.judge(
-            "events",
-            event_table(
+        times = _whole(_floats(columns.times))
+        with np.errstate(all="ignore"):  # whatever is divided by nothing, the rules refuse
+            table = event_table(
                 columns.kind,
                 at_us,
                 ms_played,
@@ -231,8 +264,8 @@ class _Door:
                 numbers[:, 1],
                 numbers[:, 2],
                 self._importer.now_us,
-            ),
-        )
+            )
+        verdicts = self._importer.judge("events", table)
         unfit: dict[int, str] = {}
         for place in np.flatnonzero(np.isin(listeners, list(self._forgotten))) if self._forgotten else ():
             unfit.setdefault(owners[place], _FORGOTTEN)
@@ -260,25 +293,25 @@ class _Door:
         times: Any,
         fit: Any,
     ) -> None:
-        whole_us = np.where(np.isnan(at_us), -1, at_us).astype(np.int64)
-        whole_ms = np.where(np.isnan(ms_played), -1, ms_played).astype(np.int64)
+        whole_us, whole_ms = _whole(at_us), _whole(ms_played)
         words = np.array([0 if word is None else self._words[word] for word in columns.word])
         ids = event_ids(listeners, songs, columns.kind, whole_us, whole_ms, values, words)
         days = np.where(whole_us < 0, UNDATED, whole_us // _DAY_US)
-        # Of one number in one batch the last one counts, as it does between batches.
-        places = np.flatnonzero(fit)
-        _, last = np.unique(ids[places][::-1], return_index=True)
-        places = np.sort(places[::-1][last])
-        chosen = places.tolist()
+        fitting = np.flatnonzero(fit)
+        places, most, last = (fitting[each] for each in _settled(ids[fitting], days[fitting], times[fitting]))
+        known: dict[int, Song] = {}
+        for song in dict.fromkeys(columns.song[place] for place in fitting):
+            number = self._songs[song][0]
+            known[number] = Song._make(_filled(known.get(number, song), song))
         told: dict[int, Attributes] = {}
         for place, about in enumerate(columns.about):
-            if about is not None and fit[place]:
-                told[int(listeners[place])] = _attributes(about)
+            if about is not None and fit[place] and listeners[place] != NOBODY:
+                said = _attributes(about)
+                told[int(listeners[place])] = _filled(said, told.get(int(listeners[place]), said))
 
-        def picked(column: Any) -> list[Any]:
-            return [column[place] for place in chosen]
+        def picked(column: Any, chosen: Any = places) -> list[Any]:
+            return [column[place] for place in chosen.tolist()]
 
-        names = picked(columns.song)
         batch = Batch(
             {
                 "day": days[places].tolist(),
@@ -286,21 +319,22 @@ class _Door:
                 "at_us": picked(columns.at_us),
                 "listener_id": listeners[places].tolist(),
                 "song_id": songs[places].tolist(),
-                "source": [self._source.name] * len(chosen),
+                "source": [self._source.name] * len(places),
                 "kind": picked(columns.kind),
-                "ms_played": picked(columns.ms_played),
-                "value": picked(columns.value),
+                "ms_played": picked(columns.ms_played, most),
+                "value": picked(columns.value, last),
                 "word": picked(columns.word),
-                "times": times[places].tolist(),
+                "times": times[most].tolist(),
                 "started": picked(columns.started),
                 "ended": picked(columns.ended),
             },
-            {self._songs[song][0]: song for song in set(names)},
+            known,
             told,
         )
         self._result.new += self._importer.store.add(batch)
         self.days.update(np.unique(days[places]).tolist())
         self.listeners.update(np.unique(listeners[places]).tolist())
+        self.stored += len(places)
 
     def _listener_ids(self, names: Any, events: list[Event]) -> Any:
         if self._own is not None:
@@ -310,19 +344,47 @@ class _Door:
                     f"The rows of {self._source.name} name more than one listener, and --listener would make all of "
                     "them one. Leave it out."
                 )
-            return np.full(len(names), self._own)
+            gone = self._forgotten.intersection(self._anywhere[name] for name in self._named)
+            return np.full(len(names), min(gone, default=self._own))
         if not self._source.anonymous and None in names:
             where = events[names.index(None)].where
             raise FeedbackError(
                 f"{where} does not say who listened, and {self._source.name} does not either. Say whose export it is: "
                 "--listener NAME (any name that you will use for the same person again; only its keyed hash is kept)."
             )
-        return np.array([NOBODY if name is None else self._names[name] for name in names], dtype=np.int64)
+        return np.array([NOBODY if name is None else self._number(name) for name in names], dtype=np.int64)
+
+    def _number(self, name: str) -> int:
+        """A listener's number; of who was forgotten the one under which that is known at every service."""
+        anywhere = self._anywhere[name] if self._forgotten else NOBODY
+        return anywhere if anywhere in self._forgotten else self._names[name]
 
     def _song(self, song: Song) -> tuple[int, int, int]:
         """Its number; whether it can be told which song it is; whether it is a track of the catalogue."""
         named = song.isrc or song.track_id or (song.title and song.artist) or self._source.names_later
         return song_id(song), int(bool(named)), int(self._importer.tracks.find(song) is not None)
+
+
+def _settled(ids: Any, days: Any, times: Any) -> tuple[Any, Any, Any]:
+    """What stands for all events of one number, as if they came one after the other; all of shape ``(events,)``.
+
+    Returns:
+        For each number the place of its first event, of that which counts most, and of the last one. What has a time
+        stays as it is: there all three are the first.
+    """
+    numbers, first = np.unique(ids, return_index=True)
+    if len(numbers) == len(ids):
+        return first, first, first
+    by_times = np.lexsort((-times, ids))
+    most = by_times[np.searchsorted(ids[by_times], numbers)]
+    last = len(ids) - 1 - np.unique(ids[::-1], return_index=True)[1]
+    state = days[first] == UNDATED
+    return first, np.where(state, most, first), np.where(state, last, first)
+
+
+def _filled(known: tuple[Any, ...], more: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What is ``known``, and what ``more`` says where that says nothing."""
+    return tuple(b if a is None else a for a, b in zip(known, more, strict=True))
 
 
 class _Cache(dict[K, V]):
@@ -354,6 +416,11 @@ def _digest(part: Part) -> str:
 def _attributes(about: About) -> Attributes:
     band = None if about.age is None else f"{about.age // 10 * 10}–{about.age // 10 * 10 + 9}"
     return band, about.gender, about.country, about.language
+
+
+def _whole(values: Any) -> Any:
+    """As integers that a column holds, -1 where nothing is known."""
+    return np.clip(np.where(np.isnan(values), -1, values), -_MOST, _MOST).astype(np.int64)
 
 
 def _floats(values: Iterable[Any]) -> Any:

@@ -29,6 +29,7 @@ _SHORTEST = 16  # characters
 _HIGHEST = (1 << 63) - 1
 
 NOBODY = 0  # the listener where none is told apart
+ANYWHERE = "\0"  # in place of a service: the name at whichever there is, for who was forgotten
 UNDATED = 0  # the day of what has no time
 
 Ids = npt.NDArray[np.int64]
@@ -130,7 +131,7 @@ def event_ids(
     """
     dated = at_us >= 0
     codes = np.array([_STATES[kind] for kind in kinds], dtype=np.uint64)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         graded = np.where(np.isnan(values), -1.0, values * 1_000_000).astype(np.int64)
     found = np.full(len(codes), 0x9E3779B97F4A7C15, dtype=np.uint64)
     for column in (

@@ -5,6 +5,7 @@ import that was killed, a server that was, or a lost connection costs nothing bu
 writers may work at once: all touch rows in the same order, so they wait for each other and do not lock each other up.
 """
 
+import functools
 import json
 import secrets
 import time
@@ -136,12 +137,22 @@ class Store:
 
         Returns:
             How many events were new, or changed a state (a like that was a dislike, a play count that has grown).
+
+        Raises:
+            FeedbackError: One of the listeners is forgotten, or the store cannot be used.
         """
         songs = {number: song for number, song in batch.songs.items() if self._known.get(number) != hash(song)}
         listeners = {number: known for number, known in batch.listeners.items() if self._seen.get(number) != known}
         events = _sorted(batch.events)
+        theirs = {*events["listener_id"], *listeners}
 
         def work(connection: sa.Connection) -> int:
+            _agree(connection, "ROW SHARE")
+            if not theirs.isdisjoint(connection.scalars(sa.select(FORGOTTEN.c.listener_id))):
+                raise FeedbackError(
+                    "While this import was running, one of its listeners was forgotten. The same command again goes on "
+                    "without."
+                )
             if songs:
                 _insert(connection, SONGS, _song_columns(songs), _SONG_CONFLICT)
             if listeners:
@@ -201,6 +212,7 @@ class Store:
         """Remove all that ``listeners`` did; and refuse it from now on, whoever imports it again."""
 
         def work(connection: sa.Connection) -> Forgotten:
+            _agree(connection, "EXCLUSIVE")
             theirs = EVENTS.c.listener_id.in_(listeners)
             days = connection.scalars(sa.select(EVENTS.c.day).where(theirs).distinct().order_by(EVENTS.c.day)).all()
             removed = connection.execute(sa.delete(EVENTS).where(theirs)).rowcount
@@ -213,28 +225,35 @@ class Store:
             return Forgotten(int(removed), len(days))
 
         self._seen.clear()
-        return self._commit(work)
+        gone = self._commit(work)
+        if self.engine.dialect.name == "sqlite":  # what was removed still stands in the log until it begins anew
+            self._read(lambda connection: connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all())
+        return gone
 
     def readmit(self, listeners: Sequence[int]) -> int:
         """Let ``listeners`` who were forgotten be imported again. Returns how many had been."""
         gone = sa.delete(FORGOTTEN).where(FORGOTTEN.c.listener_id.in_(listeners))
         return self._commit(lambda connection: int(connection.execute(gone).rowcount))
 
-    def flag(self, days: Iterable[int], flags: Sequence[tuple[int, int, str]]) -> None:
-        """Let ``flags`` (day, listener, rule) take the place of those of ``days``."""
-        fresh, judged = set(flags), sorted(set(days))
+    def flag(self, judged: Mapping[int, int], flags: Sequence[tuple[int, int, str]]) -> list[int]:
+        """Let ``flags`` (day, listener, rule) take the place of those of the days ``judged``, each with its version.
 
-        def work(connection: sa.Connection) -> None:
-            changed: set[int] = set()
-            for chunk in _chunks(judged, 5_000):
-                there = {
-                    tuple(row)
-                    for row in connection.execute(sa.select(FLAGS).where(FLAGS.c.day.in_(chunk)).order_by(FLAGS.c.day))
-                }
-                now = {flag for flag in fresh if flag[0] in set(chunk)}
-                changed |= {day for day, _, _ in there ^ now}
+        Returns:
+            The days that have changed since, by another import. Their flags stay as they are: judge these days again.
+        """
+
+        def work(connection: sa.Connection) -> list[int]:
+            there: set[tuple[int, int, str]] = set()
+            late: list[int] = []
+            for chunk in _chunks(sorted(judged), 5_000):
+                # Locked, so that nobody flags by what is newer before this is through.
+                known = sa.select(DAYS.c.day, DAYS.c.version).where(DAYS.c.day.in_(chunk)).order_by(DAYS.c.day)
+                late += [day for day, version in connection.execute(known.with_for_update()) if judged[day] != version]
+                there |= {row._tuple() for row in connection.execute(sa.select(FLAGS).where(FLAGS.c.day.in_(chunk)))}
+            fresh = {flag for flag in flags if flag[0] in judged}
+            changed = {day for day, _, _ in there ^ fresh}.difference(late)
             if not changed:
-                return
+                return late
             for chunk in _chunks(sorted(changed), 5_000):
                 connection.execute(sa.delete(FLAGS).where(FLAGS.c.day.in_(chunk)))
             rows = sorted(flag for flag in fresh if flag[0] in changed)
@@ -244,8 +263,9 @@ class Store:
                 )
                 _insert(connection, FLAGS, columns, "DO NOTHING")
             _insert(connection, DAYS, {"day": sorted(changed), "version": [1] * len(changed)}, _DAY_CONFLICT)
+            return late
 
-        self._commit(work)
+        return self._commit(work)
 
     def finish(self, digest: str, source: str, now_us: int, counts: Mapping[str, Any]) -> None:
         """Remember that a file was imported to its end."""
@@ -258,66 +278,61 @@ class Store:
 
     def finished(self, digest: str) -> bool:
         """Whether that file was imported to its end before."""
-        with self._reading() as connection:
-            return connection.scalar(sa.select(IMPORTS.c.digest).where(IMPORTS.c.digest == digest)) is not None
+        query = sa.select(IMPORTS.c.digest).where(IMPORTS.c.digest == digest)
+        return self._read(lambda connection: connection.scalar(query)) is not None
 
     def forgotten(self) -> frozenset[int]:
         """Listeners of whom nothing may be stored."""
-        with self._reading() as connection:
-            return frozenset(connection.scalars(sa.select(FORGOTTEN.c.listener_id)))
+        query = sa.select(FORGOTTEN.c.listener_id)
+        return self._read(lambda connection: frozenset(connection.scalars(query)))
 
     def counts(self) -> dict[str, int]:
-        """How many events, songs, listeners and days there are."""
-        with self._reading() as connection:
-            return {
-                table.name: int(connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0)
-                for table in (EVENTS, SONGS, LISTENERS, DAYS)
-            } | {"people": int(connection.scalar(sa.select(sa.func.count(sa.distinct(EVENTS.c.listener_id)))) or 0)}
+        """How many ``events`` and ``songs`` there are, ``people`` who did something, and ``days`` with events."""
+        people, days = (sa.select(column).distinct() for column in (EVENTS.c.listener_id, EVENTS.c.day))
+        asked = {
+            "events": EVENTS,
+            "songs": SONGS,
+            "people": people.where(EVENTS.c.listener_id != NOBODY).subquery(),
+            "days": days.where(EVENTS.c.day != UNDATED).subquery(),
+        }
+        queries = {name: sa.select(sa.func.count()).select_from(rows) for name, rows in asked.items()}
+        return self._read(
+            lambda connection: {name: int(connection.scalar(query) or 0) for name, query in queries.items()}
+        )
 
     def services(self) -> list[str]:
         """The services from which songs came."""
-        with self._reading() as connection:
-            return sorted(connection.scalars(sa.select(SONGS.c.service).distinct()))
+        query = sa.select(SONGS.c.service).distinct()
+        return self._read(lambda connection: sorted(connection.scalars(query)))
 
     def day_versions(self) -> dict[int, int]:
         """Each day that has events, or once had, and how often it has changed."""
-        with self._reading() as connection:
-            return dict(connection.execute(sa.select(DAYS.c.day, DAYS.c.version).order_by(DAYS.c.day)).tuples().all())
+        query = sa.select(DAYS.c.day, DAYS.c.version).order_by(DAYS.c.day)
+        return self._read(functools.partial(_pairs, query))
 
     def has_source(self, source: str) -> bool:
         """Whether a file of ``source`` was imported to its end."""
-        with self._reading() as connection:
-            return connection.scalar(sa.select(IMPORTS.c.digest).where(IMPORTS.c.source == source).limit(1)) is not None
+        query = sa.select(IMPORTS.c.digest).where(IMPORTS.c.source == source).limit(1)
+        return self._read(lambda connection: connection.scalar(query)) is not None
 
-    def listening(self, days: Iterable[int]) -> Iterator[tuple[list[int], pd.DataFrame]]:
+    def listening(self, days: Iterable[int]) -> Iterator[tuple[dict[int, int], pd.DataFrame]]:
         """Plays and skips of ``days``, whole days at a time, as many as make about `_CHUNK` events.
 
         Yields:
-            The days, and ``day, listener, at_us, song, times, ms_played`` (NaN where not known) of each event with a
-            time and a listener.
+            The days and their versions, and ``day, listener, at_us, song, times, ms_played`` (NaN where not known) of
+            each event with a time and a listener.
         """
-        chosen = sorted({day for day in days if day != UNDATED})
-        named = EVENTS.c.kind.in_(["play", "skip"]), EVENTS.c.listener_id != NOBODY
-        names = ["day", "listener", "at_us", "song", "times", "ms_played"]
-        query = sa.select(*(EVENTS.c[name] for name in _LISTENING)).where(*named)
-        with self._reading() as connection:
-            for chunk in self._packed(connection, chosen):
-                within = EVENTS.c.day.between(chunk[0], chunk[-1])
-                rows = connection.execute(query.where(within, EVENTS.c.day.in_(chunk))).all()
-                if rows:
-                    frame = pd.DataFrame(rows, columns=names)
-                    yield chunk, frame.astype({"ms_played": "float64", "at_us": "int64"})
-                else:
-                    yield chunk, pd.DataFrame({name: pd.Series(dtype="int64") for name in names})
+        for chunk in self._packed(sorted({day for day in days if day != UNDATED})):
+            yield self._read(functools.partial(_heard, chunk))
 
-    def _packed(self, connection: sa.Connection, days: list[int]) -> Iterator[list[int]]:
+    def _packed(self, days: list[int]) -> Iterator[list[int]]:
         """``days`` in lists of at most `_CHUNK` events, if a day alone does not have more."""
         chunk: list[int] = []
         events = 0
         for several in _chunks(days, 1_000):
             within = EVENTS.c.day.between(several[0], several[-1])
             sizes = sa.select(EVENTS.c.day, sa.func.count()).where(within).group_by(EVENTS.c.day)
-            counted = dict(connection.execute(sizes).tuples().all())
+            counted: dict[int, int] = self._read(functools.partial(_pairs, sizes))
             for day in several:
                 if chunk and events + counted.get(day, 0) > _CHUNK:
                     yield chunk
@@ -328,41 +343,37 @@ class Store:
             yield chunk
 
     def events(self, day: int) -> pa.Table:
-        """The events of one day, in order of their numbers, as `EVENT_SCHEMA`."""
-        with self._reading() as connection:
-            return _arrow(
-                connection, sa.select(*_selected(EVENTS, EVENT_SCHEMA)).where(EVENTS.c.day == day), EVENT_SCHEMA
-            )
+        """The events of one day, as `EVENT_SCHEMA`."""
+        query = sa.select(*_selected(EVENTS, EVENT_SCHEMA)).where(EVENTS.c.day == day)
+        return self._read(lambda connection: _arrow(connection, query, EVENT_SCHEMA))
 
     def songs(self) -> pa.Table:
-        """All songs with events, as `SONG_SCHEMA`."""
-        with self._reading() as connection:
-            return _arrow(connection, sa.select(*_selected(SONGS, SONG_SCHEMA)), SONG_SCHEMA)
+        """All songs, as `SONG_SCHEMA`."""
+        return self._read(lambda connection: _arrow(connection, sa.select(*_selected(SONGS, SONG_SCHEMA)), SONG_SCHEMA))
 
     def listeners(self) -> pa.Table:
         """What is known of listeners, as `LISTENER_SCHEMA`."""
-        with self._reading() as connection:
-            return _arrow(connection, sa.select(*_selected(LISTENERS, LISTENER_SCHEMA)), LISTENER_SCHEMA)
+        query = sa.select(*_selected(LISTENERS, LISTENER_SCHEMA))
+        return self._read(lambda connection: _arrow(connection, query, LISTENER_SCHEMA))
 
     def flags(self) -> pa.Table:
         """Which listener broke which rule on which day, as `FLAG_SCHEMA`."""
-        with self._reading() as connection:
-            return _arrow(connection, sa.select(*_selected(FLAGS, FLAG_SCHEMA)), FLAG_SCHEMA)
+        return self._read(lambda connection: _arrow(connection, sa.select(*_selected(FLAGS, FLAG_SCHEMA)), FLAG_SCHEMA))
 
     def _about(self, name: str, otherwise: str) -> str:
         """The entry ``name`` of the store's own table; ``otherwise`` is written where there is none."""
         columns = {"name": [name], "content": [otherwise]}
         self._commit(lambda connection: _insert(connection, ABOUT, columns, "DO NOTHING"))
-        with self._reading() as connection:
-            return str(connection.scalar(sa.select(ABOUT.c.content).where(ABOUT.c.name == name)))
+        query = sa.select(ABOUT.c.content).where(ABOUT.c.name == name)
+        return str(self._read(lambda connection: connection.scalar(query)))
 
-    def _reading(self) -> sa.Connection:
-        try:
-            return self.engine.connect()
-        except sa.exc.DBAPIError as error:
-            raise unreachable(self.engine, error) from None
+    def _read(self, work: Callable[[sa.Connection], T]) -> T:
+        return self._tried(self.engine, work)
 
     def _commit(self, work: Callable[[sa.Connection], T]) -> T:
+        return self._tried(self._writing, work)
+
+    def _tried(self, engine: sa.Engine, work: Callable[[sa.Connection], T]) -> T:
         """Do ``work`` in one transaction; again, while a server restarts or two writers are in each other's way.
 
         Raises:
@@ -370,13 +381,19 @@ class Store:
         """
         for wait_s in (*_WAITS_S, None):
             try:
-                with self._writing.begin() as connection:
+                with engine.begin() as connection:
                     return work(connection)
             except sa.exc.DBAPIError as error:
                 if wait_s is None or not _passing(error):
                     raise unreachable(self.engine, error) from None
                 time.sleep(wait_s)
         raise AssertionError("the last try raises or returns")
+
+
+def _agree(connection: sa.Connection, mode: str) -> None:
+    """Let nobody be forgotten while events are added, nor the other way round; SQLite has one writer."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"LOCK TABLE {FORGOTTEN.name} IN {mode} MODE")
 
 
 def _passing(error: sa.exc.DBAPIError) -> bool:
@@ -390,10 +407,10 @@ def _passing(error: sa.exc.DBAPIError) -> bool:
 
 
 # Where a number is there already. Counts and reactions without a time are states: the newer one takes the place, counts
-# only grow. What has a time stays as it is.
+# only grow, and how long it sounded goes with them. What has a time stays as it is.
+_GROWN = "{0} = CASE WHEN excluded.times > events.times THEN excluded.{0} ELSE events.{0} END"
 _EVENT_CONFLICT = (
-    "(day, event_id) DO UPDATE SET kind = excluded.kind, value = excluded.value, "
-    "times = CASE WHEN excluded.times > events.times THEN excluded.times ELSE events.times END "
+    f"(day, event_id) DO UPDATE SET value = excluded.value, {_GROWN.format('times')}, {_GROWN.format('ms_played')} "
     f"WHERE events.day = {UNDATED} AND (excluded.times > events.times "
     "OR COALESCE(excluded.value, -1) <> COALESCE(events.value, -1))"
 )
@@ -441,6 +458,30 @@ def _listener_columns(listeners: Mapping[int, Attributes]) -> dict[str, list[Any
     return {"listener_id": numbers} | dict(
         zip(("age", "gender", "country", "language"), map(list, fields), strict=True)
     )
+
+
+def _pairs(query: sa.Select[tuple[int, int]], connection: sa.Connection) -> dict[int, int]:
+    return dict(connection.execute(query).tuples().all())
+
+
+def _heard(days: list[int], connection: sa.Connection) -> tuple[dict[int, int], pd.DataFrame]:
+    """As `Store.listening`, of these days."""
+    # First the versions: days to which something is added meanwhile then look changed, and are judged again.
+    versions = _pairs(sa.select(DAYS.c.day, DAYS.c.version).where(DAYS.c.day.in_(days)), connection)
+    query = sa.select(*(EVENTS.c[name] for name in _LISTENING)).where(
+        EVENTS.c.kind.in_(["play", "skip"]),
+        EVENTS.c.listener_id != NOBODY,
+        EVENTS.c.day.between(days[0], days[-1]),
+        EVENTS.c.day.in_(days),
+    )
+    names = ("day", "listener", "at_us", "song", "times", "ms_played")
+    rows = connection.execute(query).all()
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    types = dict.fromkeys(names, np.int64) | {"ms_played": np.float64}
+    frame = pd.DataFrame(
+        {name: np.array(column, dtype=types[name]) for name, column in zip(names, columns, strict=True)}
+    )
+    return versions, frame
 
 
 def _selected(table: sa.Table, schema: pa.Schema) -> list[Any]:

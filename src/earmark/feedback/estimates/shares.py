@@ -12,7 +12,8 @@ empirical Bayes of Robbins (1956) and Efron & Morris (1975; for proportions Klei
 prior, fitted to all of them by marginal likelihood, and each song's estimate is the mean of its posterior, which draws
 songs with little evidence towards the rest.
 
-The posterior lies on a grid, so nothing about its form is assumed. Listeners are counted in classes of like λ and a.
+The posterior lies on a grid, so nothing about its form is assumed; the grid is even in arcsin √q, where a share is as
+sure everywhere (Anscombe 1948), and so the finer the rarer a yes. Listeners are counted in classes of like λ and a.
 """
 
 from collections.abc import Iterator
@@ -27,17 +28,23 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 POINTS = 400  # of the grid
-_RATIOS = np.linspace(-6.0, 6.0, 49)  # log likelihood ratios that are told apart
+_RATIOS = (
+    6.0 * np.sinh(np.linspace(-4.0, 4.0, 97)) / np.sinh(4.0)
+)  # log likelihood ratios: finest where they say little
 _NO, _YES = len(_RATIOS), len(_RATIOS) + 1  # and answers
 _KINDS = len(_RATIOS) + 2
 _AFFINITIES = np.linspace(-3.0, 3.0, 25)
 _MIDDLE = len(_AFFINITIES) // 2
 _FIT_SONGS = 20_000  # so many are enough to fit two numbers
+_PULL_SONGS = 1_000  # and one
 _CHUNK = 4_096  # songs
 _LONGEST = 1e7  # concentration of a prior under which all songs are alike
 
-GRID: Floats = (np.arange(POINTS) + 0.5) / POINTS
-_LOG_Q, _LOG_NOT = np.log(GRID), np.log1p(-GRID)
+GRID: Floats = np.sin((np.arange(POINTS) + 0.5) * (np.pi / 2 / POINTS)) ** 2
+_EDGES: Floats = np.sin(np.arange(POINTS + 1) * (np.pi / 2 / POINTS)) ** 2  # of the cells, whose middles GRID has
+_LOG_Q, _LOG_WIDTH = np.log(GRID), np.log(np.diff(_EDGES))
+_LOG_ENDS = np.log(_EDGES[1:])
+_LOG_STEPS = np.append(-np.inf, np.log(_EDGES[1:-1])) - _LOG_ENDS
 
 
 @dataclass(frozen=True)
@@ -69,10 +76,8 @@ class Beta:
 
     @property
     def log_grid(self) -> Floats:
-        """Log probabilities of the grid's points, shape ``(points,)``."""
-        a, b = self.mean * self.concentration, (1 - self.mean) * self.concentration
-        found = (a - 1) * _LOG_Q + (b - 1) * _LOG_NOT
-        return np.asarray(found - np.logaddexp.reduce(found))
+        """Log probabilities of the grid's cells, shape ``(points,)``."""
+        return _log_betas(np.array([self.mean]), self.concentration)[0]
 
 
 @dataclass(frozen=True)
@@ -124,9 +129,10 @@ def count(
     values += [weight[said] * yes[said], weight[said] * (1 - yes[said])]
     if not said.all():
         ratios = np.zeros(len(song)) if log_ratio is None else np.nan_to_num(log_ratio)
-        rows.append(song[~said])
-        columns.append(level[~said] * _KINDS + _nearest(ratios[~said], _RATIOS))
-        values.append(weight[~said])
+        lower, beyond = _between(ratios[~said], _RATIOS)
+        rows += [song[~said]] * 2
+        columns += [level[~said] * _KINDS + place for place in (lower, lower + 1)]
+        values += [weight[~said] * (1 - beyond), weight[~said] * beyond]
     flat = np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))
     counts = csr_matrix(flat, shape=(songs, levels * _KINDS))
     counts.eliminate_zeros()
@@ -212,29 +218,62 @@ def coverage(known: Known, prior: Beta, yes: Ints, no: Ints, confidence: float) 
     return float(np.concatenate(inside).mean())
 
 
-def segment_prior(means: Floats, known: Known, concentrations: Floats) -> tuple[Floats, float]:
-    """Priors that draw each song in a segment towards its estimate by everybody.
+def segment_prior(
+    known: Known, others: Known, prior: Beta, concentrations: tuple[float, ...], seed: int = 0
+) -> tuple[Floats, float]:
+    """Priors that draw each song in a segment towards what all others say of it, as far as that is known.
 
-    How strongly, the songs themselves tell: of ``concentrations`` that one under which they are likeliest.
+    The segment's share is spread around that of the others as a Beta, whose concentration the songs themselves tell: of
+    ``concentrations`` that one under which they are likeliest. Theirs is itself uncertain, so it is averaged over.
 
     Args:
-        means: Estimates by everybody, shape ``(songs,)``.
         known: Of each song, in the segment.
+        others: Of each song, from all others, and from them alone: nobody counts twice.
+        prior: Of the songs, by everybody.
         concentrations: To choose from.
+        seed: Of the choice of songs, where there are more than are needed.
 
     Returns:
         Log probabilities of the grid, shape ``(songs, points)``, and the concentration.
     """
-    logs = log_likelihoods(known)
-    best, found, chosen = -np.inf, np.zeros((len(known), POINTS)), 0.0
-    for concentration in concentrations:
-        a = np.clip(means, 1e-3, 1 - 1e-3) * concentration
-        prior = (a - 1)[:, None] * _LOG_Q + (concentration - a - 1)[:, None] * _LOG_NOT
-        prior -= np.logaddexp.reduce(prior, axis=1)[:, None]
-        total = float(np.logaddexp.reduce(prior + logs, axis=1).sum())
-        if total > best:
-            best, found, chosen = total, prior, float(concentration)
-    return found, chosen
+    if not len(known):
+        return np.empty((0, POINTS)), concentrations[-1]
+    theirs = np.concatenate(list(_chances(others, prior)))
+    chosen = np.arange(len(known))
+    if len(chosen) > _PULL_SONGS:
+        chosen = np.sort(np.random.default_rng(seed).choice(chosen, _PULL_SONGS, replace=False))
+    logs = log_likelihoods(known.rows(chosen))
+    likely = np.exp(logs - logs.max(axis=1, keepdims=True))
+
+    def fit(concentration: float) -> float:
+        spread = theirs[chosen] @ _spread(concentration)
+        return float(np.log(np.maximum((spread * likely).sum(axis=1), 1e-300)).sum())
+
+    best = max(concentrations, key=fit)
+    return np.log(np.maximum(theirs @ _spread(best), 1e-300)), best
+
+
+@lru_cache(maxsize=16)
+def _spread(concentration: float) -> Floats:
+    """Beta distributions around each point of the grid, shape ``(points, points)``; each row adds up to 1."""
+    return np.asarray(np.exp(_log_betas(GRID, concentration)))
+
+
+def _log_betas(means: Floats, concentration: float) -> Floats:
+    """Log probabilities of the grid's cells under Beta distributions of these means, shape ``(means, points)``."""
+    yes, no = _log_powers(means * concentration), _log_powers((1 - means) * concentration)[:, ::-1]
+    found = yes + no + _LOG_WIDTH
+    return np.asarray(found - np.logaddexp.reduce(found, axis=1, keepdims=True))
+
+
+def _log_powers(exponents: Floats) -> Floats:
+    """Log of ``q ** (exponent - 1)`` in each cell, shape ``(exponents, points)``.
+
+    Where it has a pole at 0 (an exponent below 1) the cell's mean counts, for there its middle does not stand for it.
+    """
+    own = np.minimum(exponents, 1.0)[:, None]
+    means = own * _LOG_ENDS + np.log(-np.expm1(own * _LOG_STEPS)) - np.log(own) - _LOG_WIDTH
+    return np.where(exponents[:, None] < 1, means, (exponents[:, None] - 1) * _LOG_Q)
 
 
 @lru_cache(maxsize=8)
@@ -266,7 +305,8 @@ def _chances(known: Known, prior: Beta | Floats) -> Iterator[Floats]:
 
 def _summary(chances: Floats, confidence: float) -> tuple[Floats, Floats, Floats, Floats]:
     mean = chances @ GRID
-    sd = np.sqrt(np.maximum(chances @ GRID**2 - mean**2, 0.0))
+    finest = np.interp(mean, GRID, np.diff(_EDGES)) / np.sqrt(12)  # within a cell nothing is told apart
+    sd = np.maximum(np.sqrt(np.maximum(chances @ GRID**2 - mean**2, 0.0)), finest)
     totals = np.concatenate([np.zeros((len(chances), 1)), np.cumsum(chances, axis=1)], axis=1)
     return mean, _quantile(totals, (1 - confidence) / 2), _quantile(totals, (1 + confidence) / 2), sd
 
@@ -277,13 +317,24 @@ def _quantile(totals: Floats, chance: float) -> Floats:
     rows = np.arange(len(totals))
     before, after = totals[rows, place], totals[rows, np.minimum(place + 1, POINTS)]
     within = np.where(after > before, (chance - before) / np.maximum(after - before, 1e-300), 0.5)
-    return np.asarray((place + np.clip(within, 0, 1)) / POINTS)
+    low, high = _EDGES[place], _EDGES[np.minimum(place + 1, POINTS)]
+    return np.asarray(low + np.clip(within, 0, 1) * (high - low))
 
 
 def _nearest(values: Floats, steps: Floats) -> Ints:
     """The place of the nearest of evenly spaced ``steps``."""
     places = np.round((np.nan_to_num(values) - steps[0]) / (steps[1] - steps[0]))
     return np.asarray(np.clip(places, 0, len(steps) - 1), dtype=np.int64)
+
+
+def _between(values: Floats, steps: Floats) -> tuple[Ints, Floats]:
+    """Between which ``steps`` each of ``values`` lies: the place of the lower one, and how far it is from there, 0 to 1.
+
+    A log ratio rounded to the nearest step would be wrong for many listeners in the same way, and many say much.
+    """
+    inside = np.clip(values, steps[0], steps[-1])
+    place = np.clip(np.searchsorted(steps, inside, side="right") - 1, 0, len(steps) - 2)
+    return np.asarray(place, dtype=np.int64), np.asarray((inside - steps[place]) / (steps[place + 1] - steps[place]))
 
 
 def _sigmoid(values: Floats) -> Floats:

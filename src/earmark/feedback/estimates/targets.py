@@ -32,7 +32,7 @@ Ints = npt.NDArray[np.int64]
 
 ALL = "all"
 COLUMNS = ("track", "segment", "target", "name", "estimate", "low", "high", "sd", "listeners", "evidence")
-_PULLS = np.geomspace(2, 2_000, 13)  # concentrations of a segment's prior, to choose from
+_PULLS = tuple(float(pull) for pull in np.geomspace(2, 2_000, 13))  # of a segment to all others, to choose from
 _DAY_US = 86_400_000_000.0
 _ASKED = 0.9  # of the pairs: answers that few volunteer are no sample of what all would say
 _SURE = 6.0  # log likelihood ratio that stands for an answer, where only the slope of exposure is sought
@@ -206,17 +206,18 @@ def _shares(
                 if segment not in report.withheld:
                     report.withheld.append(segment)
                 continue
-            yield _of_segment(question, segment, rows, whole, tracks, params, min_listeners)
+            yield _of_segment(question, segment, rows, prior, tracks, params, min_listeners)
 
 
 def _of_segment(
-    question: Question, segment: str, rows: Ints, whole: Shares, tracks: int, params: Targets, min_listeners: int
+    question: Question, segment: str, rows: Ints, prior: Beta, tracks: int, params: Targets, min_listeners: int
 ) -> pd.DataFrame:
     heard = np.bincount(question.track[rows], minlength=tracks)
     there = np.flatnonzero(heard >= min_listeners)
     known = question.known(tracks, rows).rows(there)
-    prior, _ = segment_prior(whole.mean[there], known, _PULLS)
-    return _table(question, segment, there, posterior(known, prior, params.confidence), heard, None)
+    rest = question.known(tracks, np.setdiff1d(np.arange(len(question.track)), rows)).rows(there)
+    priors, _ = segment_prior(known, rest, prior, _PULLS, params.seed)
+    return _table(question, segment, there, posterior(known, priors, params.confidence), heard, None)
 
 
 def _table(
