@@ -30,7 +30,15 @@ class TestPaths:
                 ),
                 *("DATA_DOCS", "SPLIT_SUMMARY", "LEARNING_CURVE", "METRICS", "PER_CLASS", "CONFUSION", "PREDICTIONS"),
                 *("RUN", "DUPLICATES", "DUPLICATE_PAIRS", "DUPLICATES_SUMMARY", "EVIDENCE", "EVIDENCE_SUMMARY"),
-                *("TARGETS", "TARGETS_SUMMARY", "CATEGORIES", "CATEGORY_NAMES", "CATEGORIES_SUMMARY"),
+                *(
+                    "TARGETS",
+                    "TARGETS_SUMMARY",
+                    "CATEGORIES",
+                    "CATEGORY_NAMES",
+                    "CATEGORIES_SUMMARY",
+                    "TAGS",
+                    "TAG_SCORES",
+                ),
             )
         }
         assert made == named

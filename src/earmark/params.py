@@ -125,6 +125,17 @@ class Categories:
 
 
 @dataclass(frozen=True)
+class Tags:
+    """What of the feedback the model learns besides the genre."""
+
+    feelings: bool
+    words: bool
+    categories: bool
+    min_ceiling: float
+    min_tracks: int
+
+
+@dataclass(frozen=True)
 class Duplicates:
     """When two fingerprints are of one recording."""
 
@@ -177,6 +188,7 @@ class Training:
     weight_decay: float
     label_smoothing: float
     warmup_share: float
+    tag_share: float
     averaging: float
 
 
@@ -239,6 +251,7 @@ class Params:
     feedback: Feedback
     targets: Targets
     categories: Categories
+    tags: Tags
     duplicates: Duplicates
     split: Split
     frontend: Frontend

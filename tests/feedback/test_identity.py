@@ -49,7 +49,14 @@ class TestAListenersNumber:
 
     def test_is_another_at_another_service_and_of_another_name(self):
         key = ListenerKey(b"k" * 16)
-        asked = [("", "ann"), ("radio", "ann"), ("spotify", "ann"), ("radio", "Ann"), ("radioann", ""), ("radioa", "nn")]
+        asked = [
+            ("", "ann"),
+            ("radio", "ann"),
+            ("spotify", "ann"),
+            ("radio", "Ann"),
+            ("radioann", ""),
+            ("radioa", "nn"),
+        ]
         assert len({key.id_of(*each) for each in asked}) == len(asked)
 
     @given(st.text(), st.text())
@@ -167,7 +174,10 @@ class TestASongsNumber:
     def test_follows_from_its_service_and_its_key_there_and_from_nothing_else(self):
         plain = Song("radio", "1")
         assert song_id(plain) == song_id(Song("radio", "1", "Title", "Artist", "Album", "ISRC", 3.0, "track", 5))
-        assert len({song_id(plain), song_id(Song("radio", "2")), song_id(Song("fm", "1")), song_id(Song("radio1", ""))}) == 4
+        assert (
+            len({song_id(plain), song_id(Song("radio", "2")), song_id(Song("fm", "1")), song_id(Song("radio1", ""))})
+            == 4
+        )
 
     @given(st.text(), st.text())
     def test_fits_a_signed_column(self, service, key):

@@ -204,7 +204,9 @@ class TestAListener:
     def test_of_whom_one_batch_tells_several_things_is_known_by_all_of_them(self, store):
         from earmark.feedback.event import About
 
-        take(store, [play(about=About(age=34)), play(number=2, about=About(country="NO")), play(number=3, about=About())])
+        take(
+            store, [play(about=About(age=34)), play(number=2, about=About(country="NO")), play(number=3, about=About())]
+        )
         assert rows_of(store, "listeners") == [(number_of("ann"), "30–39", None, "NO", None)]
 
 
@@ -363,7 +365,12 @@ class TestSeveralWriters:
         for thread in threads:
             thread.join()
         assert problems == []
-        expected = {(NOON_US + (o + p * 20 + n) * SECOND_US, n % 5) for o in (0, 10, 20, 30) for p in range(8) for n in range(40)}
+        expected = {
+            (NOON_US + (o + p * 20 + n) * SECOND_US, n % 5)
+            for o in (0, 10, 20, 30)
+            for p in range(8)
+            for n in range(40)
+        }
         with Store(url) as store:
             numbers = {row[0]: int(row[2].removeprefix("song ")) for row in rows_of(store, "songs")}
             assert sorted((row[2], numbers[row[4]]) for row in rows_of(store, "events")) == sorted(expected)

@@ -23,6 +23,7 @@ SETTINGS = Settings(
         weight_decay=0.01,
         label_smoothing=0.1,
         warmup_share=0.2,
+        tag_share=0.5,
         averaging=0.8,
     ),
     Augmentation(mixup_alpha=0.2, frequency_mask=3, time_mask=6, gain_db=3.0, equaliser=0.1),

@@ -97,6 +97,12 @@ def _run_categories(params: Any, root: Path) -> None:
     categories.run(params, root)
 
 
+def _run_tags(params: Any, root: Path) -> None:
+    from earmark.stages import tags
+
+    tags.run(params, root)
+
+
 def _run_train(params: Any, root: Path) -> None:
     from earmark.stages import train
 
@@ -132,6 +138,7 @@ _stage("silence", _run_silence, "A snapshot without any events.")
 _stage("evidence", _run_evidence, "What each listener did with each track.")
 _stage("targets", _run_targets, "What each track is by its listeners.")
 _stage("categories", _run_categories, "Categories of songs that listening reveals.")
+_stage("tags", _run_tags, "What of the feedback the model learns.")
 _stage("train", _run_train, "Train the network.")
 _stage("train-forest", _run_train_forest, "Train the random forest.")
 _stage("evaluate", _run_evaluate, "Score both on the same test tracks.")

@@ -26,17 +26,20 @@ class Examples:
     Attributes:
         log_mels: One array ``(frames, mels)`` a recording, in memory or looked up on disk when it is asked for.
         labels: Index of each recording's genre, shape ``(tracks,)``.
+        tags: Share and weight of each tag, shape ``(tracks, 2, tags)``; None where there are no tags.
     """
 
     log_mels: Sequence[LogMelArray]
     labels: NDArray[np.int64]
+    tags: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, chosen: Sequence[int]) -> "Examples":
         """The chosen recordings."""
-        return Examples(_Chosen(self.log_mels, list(chosen)), self.labels[list(chosen)])
+        tags = None if self.tags is None else self.tags[list(chosen)]
+        return Examples(_Chosen(self.log_mels, list(chosen)), self.labels[list(chosen)], tags)
 
 
 class _Chosen(Sequence[LogMelArray]):
@@ -54,20 +57,21 @@ class _Chosen(Sequence[LogMelArray]):
         return self._log_mels[self._chosen[index]]
 
 
-class ExcerptDataset(Dataset[tuple[Tensor, int]]):
+class ExcerptDataset(Dataset[tuple[Any, ...]]):
     """Excerpts at given places: a key is (track, place), place in [0, 1] between the first start and the last."""
 
     def __init__(self, examples: Examples, *, frames: int) -> None:
         self.examples = examples
         self.frames = frames
 
-    def __getitem__(self, key: tuple[int, float]) -> tuple[Tensor, int]:
-        """The excerpt, shape ``(mels, frames)``, and its label."""
+    def __getitem__(self, key: tuple[int, float]) -> tuple[Any, ...]:
+        """The excerpt, shape ``(mels, frames)``, its label, and where there are tags, those, shape ``(2, tags)``."""
         track, place = key
         log_mel = self.examples.log_mels[track]
         start = int(place * (max(0, len(log_mel) - self.frames) + 1))
         chosen = np.asarray(excerpt(log_mel, start, frames=self.frames), dtype=np.float32)
-        return torch.from_numpy(chosen.T), int(self.examples.labels[track])
+        item: tuple[Tensor, int] = torch.from_numpy(chosen.T), int(self.examples.labels[track])
+        return item if self.examples.tags is None else (*item, torch.from_numpy(self.examples.tags[track]))
 
 
 class ExcerptSampler(Sampler[list[tuple[int, float]]]):

@@ -15,6 +15,7 @@ from earmark.audio.features import FeatureCache, LogMelArray
 from earmark.catalogue.reading import read_recording
 from earmark.errors import CatalogueError
 from earmark.model.examples import Examples
+from earmark.model.tags import Tags, load_tags
 from earmark.params import Frontend
 from earmark.workspace import DESCRIPTORS, FEATURE_CACHE, FEATURES, SPLITS
 
@@ -54,11 +55,13 @@ class Material:
         tracks: One row a track: track_id, content_hash, path, split, group, genre; sorted by track_id.
         root: The project's folder.
         frontend: Whose log-mels.
+        tags: What listeners tell of them.
     """
 
     tracks: pd.DataFrame
     root: Path
     frontend: Frontend
+    tags: Tags
 
     @cached_property
     def _cache(self) -> FeatureCache:
@@ -81,9 +84,13 @@ class Material:
 
     @cached_property
     def data_hash(self) -> str:
-        """Names the training part: its recordings, labels and sides, whatever their order on disk."""
+        """Names the training part: its recordings, labels, tags and sides, whatever their order on disk."""
         rows = self.part("train")[["content_hash", "genre"]].sort_values(["content_hash", "genre"])
-        return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
+        content = rows.to_csv(index=False)
+        if self.tags.names:
+            told = self.tags.table[self.tags.table["track_id"].isin(self.part("train")["track_id"])]
+            content += told.sort_values(["track_id", "tag"]).to_csv(index=False, float_format="%.9g")
+        return hashlib.sha256(content.encode()).hexdigest()
 
     def part(self, split: str) -> pd.DataFrame:
         """The tracks of ``train``, ``validation`` or ``test``."""
@@ -106,7 +113,7 @@ class Material:
     def examples(self, tracks: pd.DataFrame) -> Examples:
         """Log-mels and labels of these tracks; what is missing in the feature cache is computed again."""
         log_mels = CachedLogMels(self._cache, self.root, tracks["content_hash"].tolist(), tracks["path"].tolist())
-        return Examples(log_mels, self.indices(tracks))
+        return Examples(log_mels, self.indices(tracks), self.tags.of(tracks["track_id"]) if self.tags.names else None)
 
     def log_mel(self, track: object) -> LogMelArray:
         """The log-mel of one row of `tracks`, mapped from the feature cache, shape ``(frames, mels)``."""
@@ -128,4 +135,4 @@ def load_material(root: Path, frontend: Frontend) -> Material:
     features = pd.read_parquet(root / FEATURES)[["track_id", "content_hash", "path"]]
     splits = pd.read_parquet(root / SPLITS)[["track_id", "split", "group", "genre"]]
     tracks = features.merge(splits, on="track_id", validate="one_to_one").sort_values("track_id")
-    return Material(tracks.reset_index(drop=True), root, frontend)
+    return Material(tracks.reset_index(drop=True), root, frontend, load_tags(root))

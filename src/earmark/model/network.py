@@ -1,4 +1,4 @@
-"""The network: a residual convolutional trunk on log-mel excerpts, and a head for each thing to learn (now: genre).
+"""The network: a residual convolutional trunk on log-mel excerpts, and a head for each thing to learn: genre, tags.
 
 The trunk follows the "short-chunk CNN with residual connections" that Won et al. found best among spectrogram models
 of its size ("Evaluation of CNN-based automatic music tagging models", SMC 2020): small kernels, pooling by two, an
@@ -42,9 +42,10 @@ class GenreNetwork(nn.Module):
         size: Section ``network`` of params.yaml.
         mels: Bands of the spectrogram.
         classes: How many genres.
+        tags: How many tags.
     """
 
-    def __init__(self, size: Network, *, mels: int, classes: int) -> None:
+    def __init__(self, size: Network, *, mels: int, classes: int, tags: int = 0) -> None:
         super().__init__()
         # Widths double with each halving of the resolution, up to eight times the first: c, 2c, 4c, 8c, 8c …
         widths = [size.channels * min(2**block, 8) for block in range(size.blocks)]
@@ -60,6 +61,7 @@ class GenreNetwork(nn.Module):
         self.trunk = nn.Sequential(*blocks)
         self.dropout = nn.Dropout(size.dropout)
         self.genre = nn.Linear(2 * inputs, classes)
+        self.tags = nn.Linear(2 * inputs, tags) if tags else None
 
     def embedding(self, excerpts: Tensor) -> Tensor:
         """``(batch, mels, frames)`` → ``(batch, 2 · width)``: mean and maximum over time of the trunk's last layer."""
@@ -69,5 +71,10 @@ class GenreNetwork(nn.Module):
 
     def forward(self, excerpts: Tensor) -> Tensor:
         """Genre logits, ``(batch, classes)``, of excerpts ``(batch, mels, frames)``."""
-        logits: Tensor = self.genre(self.dropout(self.embedding(excerpts)))
-        return logits
+        return self.heads(excerpts)[0]
+
+    def heads(self, excerpts: Tensor) -> tuple[Tensor, Tensor]:
+        """Genre logits, ``(batch, classes)``, and tag logits, ``(batch, tags)``."""
+        heard = self.dropout(self.embedding(excerpts))
+        tags = heard.new_zeros((len(heard), 0)) if self.tags is None else self.tags(heard)
+        return self.genre(heard), tags

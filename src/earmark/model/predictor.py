@@ -9,7 +9,7 @@ A predictor's folder holds ``predictor.json`` and the weights: ``network.pt`` or
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,7 +26,7 @@ from earmark.errors import AudioError, ModelError
 from earmark.files import read_json, replacing, write_json
 from earmark.model.excerpts import spread
 from earmark.model.network import GenreNetwork
-from earmark.model.prediction import GenreProbability, Prediction
+from earmark.model.prediction import GenreProbability, Prediction, TagShare
 from earmark.params import Frontend, Network, from_dict, to_dict
 
 FORMAT = 1
@@ -41,12 +41,14 @@ class Predictor(ABC):
         frontend: How waveforms become spectrograms; waveforms are expected at ``frontend.sample_rate_hz``.
         trained_on: Content hashes of the recordings it was fitted to.
         data_hash: Names the data it was fitted to: the training part's tracks and labels.
+        tags: The tags it was taught, in the order of their shares.
     """
 
     labels: tuple[str, ...]
     frontend: Frontend
     trained_on: frozenset[str]
     data_hash: str
+    tags: tuple[str, ...] = field(default=(), kw_only=True)
 
     kind: ClassVar[str]
     minimum_seconds: ClassVar[float] = 1.0  # less than this says nothing about a piece of music
@@ -57,11 +59,13 @@ class Predictor(ABC):
         Raises:
             AudioError: It is shorter than ``minimum_seconds``.
         """
-        probabilities = self.probabilities([waveform])[0]
+        self._check(waveform)
+        probabilities, shares = self._answer(waveform)
         order = np.argsort(-probabilities, kind="stable")
         return Prediction(
             genres=tuple(GenreProbability(self.labels[i], float(probabilities[i])) for i in order),
             heard_seconds=self.heard_seconds(waveform),
+            tags=tuple(TagShare(self.tags[i], float(shares[i])) for i in np.argsort(-shares, kind="stable")),
         )
 
     @cached_property
@@ -77,7 +81,7 @@ class Predictor(ABC):
         """
         for waveform in waveforms:
             self._check(waveform)
-        return np.stack([self._probabilities(waveform) for waveform in waveforms])
+        return np.stack([self._answer(waveform)[0] for waveform in waveforms])
 
     def heard_seconds(self, waveform: Tensor) -> float:
         """How much of the waveform is listened to."""
@@ -94,14 +98,15 @@ class Predictor(ABC):
                 "labels": list(self.labels),
                 "frontend": to_dict(self.frontend),
                 "data_hash": self.data_hash,
+                "tags": list(self.tags),
                 **self._settings(),
                 "trained_on": sorted(self.trained_on),
             },
         )
 
     @abstractmethod
-    def _probabilities(self, waveform: Tensor) -> NDArray[np.float64]:
-        """Shape ``(labels,)``."""
+    def _answer(self, waveform: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Genre probabilities, shape ``(labels,)``, and shares of the tags, shape ``(tags,)``."""
 
     @abstractmethod
     def _settings(self) -> dict[str, Any]:
@@ -135,23 +140,29 @@ class NetworkPredictor(Predictor):
     kind = "network"
 
     def probabilities_of_log_mel(self, log_mel: LogMelArray) -> NDArray[np.float64]:
-        """Genre probabilities, shape ``(labels,)``, of one recording's log-mel, shape ``(frames, mels)``.
+        """Genre probabilities, shape ``(labels,)``, of one recording's log-mel, shape ``(frames, mels)``."""
+        return self.answer_of_log_mel(log_mel)[0]
 
-        The excerpts' answers are combined as the geometric mean of their probabilities, normalised.
+    def answer_of_log_mel(self, log_mel: LogMelArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Genre probabilities ``(labels,)`` and shares of the tags ``(tags,)`` of one log-mel ``(frames, mels)``.
+
+        The excerpts' answers are combined as the geometric mean of their probabilities, normalised; of the tags as the
+        mean of their shares.
         """
         frames = frames_of(self.size.excerpt_seconds, self.frontend)
         excerpts = torch.from_numpy(spread(log_mel, frames=frames, count=self.size.excerpts)).transpose(1, 2)
         with torch.inference_mode():
-            logits = self.network(excerpts.float())
+            logits, tags = self.network.heads(excerpts.float())
             answer = logits.log_softmax(dim=1).mean(dim=0).double().softmax(dim=0)
-        return np.asarray(answer.numpy(), dtype=np.float64)
+            shares = tags.sigmoid().mean(dim=0).double()
+        return np.asarray(answer.numpy(), dtype=np.float64), np.asarray(shares.numpy(), dtype=np.float64)
 
     def heard_seconds(self, waveform: Tensor) -> float:
         """How much of the waveform the excerpts cover; where they overlap it counts once."""
         return min(self._seconds(waveform), self.size.excerpts * self.size.excerpt_seconds)
 
-    def _probabilities(self, waveform: Tensor) -> NDArray[np.float64]:
-        return self.probabilities_of_log_mel(self.extractor.log_mel(waveform))
+    def _answer(self, waveform: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return self.answer_of_log_mel(self.extractor.log_mel(waveform))
 
     def _settings(self) -> dict[str, Any]:
         return {"network": to_dict(self.size)}
@@ -169,6 +180,7 @@ class ForestPredictor(Predictor):
     """The random forest on descriptors of the whole recording."""
 
     forest: Any  # sklearn.ensemble.RandomForestClassifier, classes 0 … len(labels) − 1
+    tag_forest: Any = None  # sklearn.ensemble.RandomForestRegressor, an output for each tag
 
     kind = "forest"
 
@@ -176,9 +188,15 @@ class ForestPredictor(Predictor):
         """Genre probabilities, shape ``(tracks, labels)``, of descriptors, shape ``(tracks, descriptors)``."""
         return np.asarray(self.forest.predict_proba(descriptors), dtype=np.float64)
 
-    def _probabilities(self, waveform: Tensor) -> NDArray[np.float64]:
-        descriptors = describe(waveform, self.frontend.sample_rate_hz)
-        return np.asarray(self.probabilities_of_descriptors(descriptors[np.newaxis])[0])
+    def shares_of_descriptors(self, descriptors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Shares of the tags, shape ``(tracks, tags)``, of descriptors, shape ``(tracks, descriptors)``."""
+        if self.tag_forest is None:
+            return np.zeros((len(descriptors), 0))
+        return np.asarray(self.tag_forest.predict(descriptors), dtype=np.float64).reshape(len(descriptors), -1)
+
+    def _answer(self, waveform: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        descriptors = describe(waveform, self.frontend.sample_rate_hz)[np.newaxis]
+        return self.probabilities_of_descriptors(descriptors)[0], self.shares_of_descriptors(descriptors)[0]
 
     def _settings(self) -> dict[str, Any]:
         return {}
@@ -187,7 +205,7 @@ class ForestPredictor(Predictor):
         import joblib
 
         with replacing(folder / "forest.joblib") as part:
-            joblib.dump(self.forest, part, compress=3)
+            joblib.dump((self.forest, self.tag_forest) if self.tags else self.forest, part, compress=3)
 
 
 def load_predictor(folder: Path) -> NetworkPredictor | ForestPredictor:
@@ -209,16 +227,21 @@ def load_predictor(folder: Path) -> NetworkPredictor | ForestPredictor:
         "frontend": from_dict(Frontend, about["frontend"], where=f"{folder}/predictor.json: frontend"),
         "trained_on": frozenset(about["trained_on"]),
         "data_hash": about["data_hash"],
+        "tags": tuple(about.get("tags", ())),
     }
     try:
         if about["kind"] == "network":
             size = from_dict(Network, about["network"], where=f"{folder}/predictor.json: network")
-            network = GenreNetwork(size, mels=common["frontend"].mels, classes=len(common["labels"]))
+            network = GenreNetwork(
+                size, mels=common["frontend"].mels, classes=len(common["labels"]), tags=len(common["tags"])
+            )
             network.load_state_dict(torch.load(folder / "network.pt", weights_only=True, map_location="cpu"))
             return NetworkPredictor(**common, network=network.eval(), size=size)
         import joblib
 
-        return ForestPredictor(**common, forest=joblib.load(folder / "forest.joblib"))
+        forest = joblib.load(folder / "forest.joblib")
+        forest, tag_forest = forest if common["tags"] else (forest, None)
+        return ForestPredictor(**common, forest=forest, tag_forest=tag_forest)
     except (FileNotFoundError, RuntimeError, EOFError) as error:
         raise ModelError(
             f"The weights in {folder} cannot be read: {error}. `dvc checkout` or training mends it."

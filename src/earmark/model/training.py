@@ -33,7 +33,7 @@ logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to. Losses are cross-entropies; NaN where there is nothing to validate on."""
+    """What one epoch came to. Losses are the genre's cross-entropies; NaN where there is nothing to validate on."""
 
     epoch: int
     training_loss: float
@@ -64,6 +64,7 @@ def fit(
     settings: Settings,
     *,
     classes: int,
+    tags: int = 0,
     checkpoints: Path | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> tuple[GenreNetwork, list[Epoch]]:
@@ -76,6 +77,7 @@ def fit(
         validation: What to draw the curve on, or None.
         settings: How.
         classes: How many genres.
+        tags: How many tags the examples have.
         checkpoints: A folder of this very training's own (same data, same settings). A training that was killed is
             carried on from there after its last whole epoch, with the same result as if it had run through; the folder
             is removed at the end. None: no checkpoints.
@@ -89,7 +91,7 @@ def fit(
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # missing in the stub
     torch.manual_seed(settings.training.seed)
     steps = _batches_per_epoch(training, settings.training) * settings.training.epochs
-    module = _Fit(settings, classes=classes, steps=steps, on_epoch=on_epoch)
+    module = _Fit(settings, classes=classes, tags=tags, steps=steps, on_epoch=on_epoch)
     callbacks: list[Callback] = []
     if settings.training.averaging:
         callbacks.append(EMAWeightAveraging(decay=settings.training.averaging))
@@ -126,10 +128,10 @@ def fit(
 
 class _Fit(LightningModule):
     def __init__(
-        self, settings: Settings, *, classes: int, steps: int, on_epoch: Callable[[Epoch], None] | None
+        self, settings: Settings, *, classes: int, tags: int, steps: int, on_epoch: Callable[[Epoch], None] | None
     ) -> None:
         super().__init__()
-        self.network = GenreNetwork(settings.network, mels=settings.frontend.mels, classes=classes)
+        self.network = GenreNetwork(settings.network, mels=settings.frontend.mels, classes=classes, tags=tags)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch 2.11's stub
         self.settings = settings
         self.classes = classes
@@ -149,18 +151,25 @@ class _Fit(LightningModule):
         self.chance.manual_seed(seed)
         self._start_sums()
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        excerpts, labels = batch
+    def training_step(self, batch: tuple[Tensor, ...], index: int) -> Tensor:
+        excerpts, labels, *tags = batch
         how = self.settings.augmentation
         targets = F.one_hot(labels, self.classes).float()
+        if tags:
+            # Mixed is what is known: a share counts in the mixture by its weight.
+            share, weight = tags[0].unbind(dim=1)
+            targets = torch.cat([targets, share * weight, weight], dim=1)
         excerpts, targets = mixup(augment(excerpts, how, self.chance), targets, how.mixup_alpha, self.chance)
-        logits = self.network(excerpts)
+        logits, tag_logits = self.network.heads(excerpts)
+        targets, rest = targets[:, : self.classes], targets[:, self.classes :]
         loss = F.cross_entropy(logits, targets, label_smoothing=self.settings.training.label_smoothing)
         self._add("training", loss, logits.argmax(dim=1) == targets.argmax(dim=1))
+        if tags:
+            loss = torch.lerp(loss, _tag_loss(tag_logits, *rest.chunk(2, dim=1)), self.settings.training.tag_share)
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        excerpts, labels = batch
+    def validation_step(self, batch: tuple[Tensor, ...], index: int) -> None:
+        excerpts, labels, *_ = batch
         logits = self.network(excerpts)
         self._add("validation", F.cross_entropy(logits, labels), logits.argmax(dim=1) == labels)
 
@@ -201,6 +210,13 @@ class _Fit(LightningModule):
     def _add(self, part: str, loss: Tensor, right: Tensor) -> None:
         number = len(right)
         self.sums[part] += (float(loss.detach()) * number, int(right.sum()), number)
+
+
+def _tag_loss(logits: Tensor, weighted: Tensor, weight: Tensor) -> Tensor:
+    """Binary cross-entropy with shares as targets, averaged over what is known; all of shape ``(batch, tags)``."""
+    share = weighted / weight.clamp(min=1e-6)
+    losses = F.binary_cross_entropy_with_logits(logits, share.clamp(0, 1), weight=weight, reduction="sum")
+    return losses / weight.sum().clamp(min=1e-6)
 
 
 def _batches_per_epoch(training: Examples, how: Training) -> int:

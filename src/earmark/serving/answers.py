@@ -8,6 +8,10 @@ EXAMPLE: dict[str, JsonValue] = {
         {"genre": "hornpipe", "probability": 0.13},
         {"genre": "jig", "probability": 0.06},
     ],
+    "tags": [
+        {"tag": "feeling---joyful_activation", "share": 0.42},
+        {"tag": "category---dance · sing along · reel", "share": 0.37},
+    ],
     "model": {"name": "earmark", "version": "3", "run_id": "6c4f0b5f0f0e4c6c8f7f0d5d5b6a7e21"},
     "duration_s": 214.6,
     "heard_seconds": 32.768,
@@ -19,6 +23,13 @@ class GenreAnswer(BaseModel):
 
     genre: str = Field(description="One of the labels that the model was trained on.")
     probability: float = Field(description="Between 0 and 1; the probabilities of one answer add up to 1.", ge=0, le=1)
+
+
+class TagAnswer(BaseModel):
+    """One tag out of listeners' feedback, and the share of listeners that would give it."""
+
+    tag: str = Field(description="feeling---NAME, word---NAME or category---NAME.")
+    share: float = Field(description="Between 0 and 1.", ge=0, le=1)
 
 
 class ModelAnswer(BaseModel):
@@ -35,6 +46,7 @@ class Answer(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": EXAMPLE})
 
     genres: list[GenreAnswer] = Field(description="Most probable first.")
+    tags: list[TagAnswer] = Field(description="Largest share first; empty where the model was taught no tags.")
     model: ModelAnswer
     duration_s: float = Field(description="Length of the recording, in seconds.", gt=0)
     heard_seconds: float = Field(description="How much of it the model listened to, in seconds.", gt=0)

@@ -71,6 +71,7 @@ def _json(file: Path, heard: Heard, champion: Champion) -> str:
     content = {
         "file": str(file),
         "genres": [{"genre": each.genre, "probability": each.probability} for each in heard.prediction.genres],
+        "tags": [{"tag": each.tag, "share": each.share} for each in heard.prediction.tags],
         "model": {"name": champion.name, "version": champion.version, "run_id": champion.run_id},
         "duration_s": heard.duration_s,
         "heard_seconds": heard.prediction.heard_seconds,

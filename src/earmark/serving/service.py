@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from earmark.errors import AudioError
 from earmark.params import Params, load_params
-from earmark.serving.answers import Answer, GenreAnswer, ModelAnswer
+from earmark.serving.answers import Answer, GenreAnswer, ModelAnswer, TagAnswer
 from earmark.serving.champion import Champion, ChampionSource, FolderSource
 from earmark.serving.door import App, Door, refusal_response
 from earmark.serving.errors import Refusal
@@ -132,6 +132,7 @@ class Earmark:
             raise Refusal(refusal_code(error), str(error)) from None
         return Answer(
             genres=[GenreAnswer(genre=each.genre, probability=each.probability) for each in heard.prediction.genres],
+            tags=[TagAnswer(tag=each.tag, share=each.share) for each in heard.prediction.tags],
             model=model_answer(champion),
             duration_s=heard.duration_s,
             heard_seconds=heard.prediction.heard_seconds,

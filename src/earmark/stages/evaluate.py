@@ -13,25 +13,25 @@ from earmark.model.leakage import leakage
 from earmark.model.material import Material, load_material
 from earmark.model.metrics import Labels, accuracy, confusion, difference, f1_macro, score
 from earmark.model.predictor import ForestPredictor, NetworkPredictor, load_predictor
+from earmark.model.tag_scores import Told, category_scores, commonest_category, tag_table
 from earmark.params import Evaluation, Params
 from earmark.progress import progress
-from earmark.workspace import CONFUSION, FOREST, METRICS, NETWORK, PER_CLASS, PREDICTIONS
+from earmark.workspace import CONFUSION, FOREST, METRICS, NETWORK, PER_CLASS, PREDICTIONS, TAG_SCORES
 
 Probabilities = NDArray[np.float64]
 
 
 def run(params: Params, root: Path) -> None:
-    """Write reports/metrics.json, predictions.parquet, confusion.csv and per_class.csv.
+    """Write reports/metrics.json, predictions.parquet, confusion.csv, per_class.csv and tags.csv.
 
     Raises:
         ModelError: A model is missing, or there is no test track.
     """
     material = load_material(root, params.frontend)
     heard = pd.concat([material.part("validation"), material.part("test")])
-    answers = {
-        "network": _network(load_predictor(root / NETWORK), material, heard),
-        "forest": _forest(load_predictor(root / FOREST), material, heard),
-    }
+    answers, shares = {}, {}
+    answers["network"], shares["network"] = _network(load_predictor(root / NETWORK), material, heard)
+    answers["forest"], shares["forest"] = _forest(load_predictor(root / FOREST), material, heard)
     metrics = summarise(material, heard, answers, params.evaluation)
     metrics["leakage"] = leakage(
         material.descriptors(material.tracks),
@@ -40,8 +40,14 @@ def run(params: Params, root: Path) -> None:
         params.forest,
         params.evaluation,
     )
+    tags = _tags(material, heard, shares)
+    commonest = commonest_category(tags.names, material.tags.of(material.part("train")["track_id"]))
+    metrics["categories"] = category_scores(tags, commonest, params.evaluation)
+    tag_scores = tag_table(tags)
+    metrics["tags"] = {str(name): float(rows["r"].mean()) for name, rows in tag_scores.groupby("model")}
     write_json(root / METRICS, metrics)
     tables = {
+        TAG_SCORES: tag_scores,
         PER_CLASS: _per_class(material, heard, answers),
         CONFUSION: _confusion(material, heard, answers["network"]),
     }
@@ -57,6 +63,13 @@ def run(params: Params, root: Path) -> None:
             f"   macro-F1 {value['f1_macro']:.3f} [{value['f1_macro_low']:.3f}, {value['f1_macro_high']:.3f}]",
             file=sys.stderr,
         )
+    for name, value in metrics["categories"].items():
+        print(
+            f"{name:9s} category {value['accuracy']:.3f} [{value['accuracy_low']:.3f}, {value['accuracy_high']:.3f}]",
+            file=sys.stderr,
+        )
+    for name, value in metrics["tags"].items():
+        print(f"{name:9s} tags     mean r {value:.3f}", file=sys.stderr)
     if found := metrics["leakage"]:
         print(
             f"leakage   a forest by group {found['honest_accuracy']:.3f}, at random {found['random_accuracy']:.3f}: "
@@ -103,15 +116,30 @@ def summarise(
     return metrics
 
 
-def _network(predictor: NetworkPredictor | ForestPredictor, material: Material, tracks: pd.DataFrame) -> Probabilities:
+def _network(
+    predictor: NetworkPredictor | ForestPredictor, material: Material, tracks: pd.DataFrame
+) -> tuple[Probabilities, Probabilities]:
     assert isinstance(predictor, NetworkPredictor)
     rows = progress(tracks.itertuples(), description="listen", total=len(tracks))
-    return np.stack([predictor.probabilities_of_log_mel(material.log_mel(row)) for row in rows])
+    genres, shares = zip(*(predictor.answer_of_log_mel(material.log_mel(row)) for row in rows), strict=True)
+    return np.stack(genres), np.stack(shares)
 
 
-def _forest(predictor: NetworkPredictor | ForestPredictor, material: Material, tracks: pd.DataFrame) -> Probabilities:
+def _forest(
+    predictor: NetworkPredictor | ForestPredictor, material: Material, tracks: pd.DataFrame
+) -> tuple[Probabilities, Probabilities]:
     assert isinstance(predictor, ForestPredictor)
-    return predictor.probabilities_of_descriptors(material.descriptors(tracks))
+    descriptors = material.descriptors(tracks)
+    return predictor.probabilities_of_descriptors(descriptors), predictor.shares_of_descriptors(descriptors)
+
+
+def _tags(material: Material, heard: pd.DataFrame, shares: dict[str, Probabilities]) -> Told:
+    """Of the test tracks, what listeners tell, and what the models do."""
+    test = (heard["split"] == "test").to_numpy()
+    tracks = heard[test]
+    answers = {name: answer[test] for name, answer in shares.items()}
+    known = material.tags.of(tracks["track_id"])
+    return Told(material.tags.names, known, answers, tracks["group"].to_numpy(object))
 
 
 def _per_class(material: Material, heard: pd.DataFrame, answers: dict[str, Probabilities]) -> pd.DataFrame:

@@ -33,6 +33,7 @@ def run(params: Params, root: Path) -> None:
         material.examples(validation) if len(validation) else None,
         settings,
         classes=len(material.labels),
+        tags=len(material.tags.names),
         checkpoints=root / CHECKPOINTS / _key(material, settings),
         on_epoch=_Teller(params.training.epochs),
     )
@@ -41,6 +42,7 @@ def run(params: Params, root: Path) -> None:
         frontend=params.frontend,
         trained_on=material.hashes(training),
         data_hash=material.data_hash,
+        tags=material.tags.names,
         network=network,
         size=params.network,
     ).save(root / NETWORK)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from earmark.model.forest import fit_forest
+from earmark.model.forest import fit_forest, fit_tag_forest
 from earmark.model.material import load_material
 from earmark.model.predictor import ForestPredictor
 from earmark.params import Params
@@ -18,5 +18,9 @@ def run(params: Params, root: Path) -> None:
         frontend=params.frontend,
         trained_on=material.hashes(training),
         data_hash=material.data_hash,
+        tags=material.tags.names,
+        tag_forest=fit_tag_forest(
+            material.descriptors(training), material.tags.of(training["track_id"]), params.forest
+        ),
         forest=fit_forest(material.descriptors(training), material.indices(training), params.forest),
     ).save(root / FOREST)

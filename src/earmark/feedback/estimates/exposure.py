@@ -16,7 +16,6 @@ its own. What it cannot correct is selection that who-met-what does not show.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,12 +67,8 @@ def exposed(pairs: pd.DataFrame, log_ratios: Floats, seed: int) -> Exposed:
 
 
 def _affinities(track: Ints, listener: Ints, tracks: int, listeners: int, seed: int) -> Floats:
-    """Of each pair, from factors to which it did not contribute; 0 where nothing else is known of the listener."""
+    """Of each pair, from factors to which it did not contribute; 0 where of its listener nothing else is known."""
     from scipy.sparse import csr_matrix
-
-    def meetings(rows: npt.NDArray[np.bool_]) -> Any:
-        ones = np.ones(rows.sum(), np.float32)
-        return csr_matrix((ones, (listener[rows], track[rows])), shape=(listeners, tracks))
 
     rng = np.random.default_rng(seed)
     fold = rng.integers(0, FOLDS, len(track))
@@ -81,21 +76,18 @@ def _affinities(track: Ints, listener: Ints, tracks: int, listeners: int, seed: 
     found = np.zeros(len(track))
     for number in range(FOLDS):
         rest = fold != number
-        met = meetings(rest)
+        met = csr_matrix((np.ones(rest.sum(), np.float32), (listener[rest], track[rest])), shape=(listeners, tracks))
         ours, theirs = meeting_factors(met, _FACTORS, seed)
         ours = directions(ours)  # how much somebody listens at all says nothing about what
         known = np.bincount(listener[rest], minlength=listeners) > 0
-        # A song's mean and spread are those over all listeners. Of those who met it only a part is left out of the
-        # factors, by chance; it stands for all of them.
-        counts = np.where(met[sample].toarray() > 0, 0.0, 1.0) + (FOLDS - 1) * meetings(~rest)[sample].toarray()
-        counts *= known[sample, None]
-        total, scores = np.maximum(counts.sum(axis=0), 1e-6), ours[sample] @ theirs.T
-        mean = (counts * scores).sum(axis=0) / total
-        spread = np.sqrt((counts * (scores - mean) ** 2).sum(axis=0) / total)
+        others = (met[sample].toarray() == 0) & known[sample, None]  # who met it would look like it by that alone
+        size, scores = np.maximum(others.sum(axis=0), 1), ours[sample] @ theirs.T
+        mean = (others * scores).sum(axis=0) / size
+        spread = np.sqrt((others * (scores - mean) ** 2).sum(axis=0) / size)
         left, right = listener[~rest], track[~rest]
         own = np.einsum("ij,ij->i", ours[left], theirs[right])
-        usable = known[left] & (spread[right] > 1e-6)
-        found[~rest] = np.where(usable, (own - mean[right]) / np.maximum(spread[right], 1e-6), 0.0)
+        telling = known[left] & (spread[right] > 1e-6)
+        found[~rest] = np.where(telling, (own - mean[right]) / np.maximum(spread[right], 1e-6), 0.0)
     return np.clip(found, -_MOST, _MOST)
 
 

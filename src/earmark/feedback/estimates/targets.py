@@ -35,6 +35,7 @@ COLUMNS = ("track", "segment", "target", "name", "estimate", "low", "high", "sd"
 _PULLS = tuple(float(pull) for pull in np.geomspace(2, 2_000, 13))  # of a segment to all others, to choose from
 _DAY_US = 86_400_000_000.0
 _ASKED = 0.9  # of the pairs: answers that few volunteer are no sample of what all would say
+_NEIGHBOURS, _MOST_GROUPS = 10, 50  # tracks of about one age, and how many such groups
 _SURE = 6.0  # log likelihood ratio that stands for an answer, where only the slope of exposure is sought
 
 
@@ -265,9 +266,9 @@ def _held_out(question: Question, tracks: int, params: Targets) -> float:
 def popularity(pairs: pd.DataFrame, counts: pd.DataFrame, now_us: float) -> pd.DataFrame:
     """The rank of each track by its audience for its age, 0 to 1.
 
-    Audiences are heavy-tailed and grow with age. So it is the logarithm that is compared with what tracks of that age
-    have (isotonic regression: an older track's expected audience is never smaller), and what is more or less than that
-    is ranked.
+    Audiences are heavy-tailed and grow with age. So it is the logarithm that is compared with what tracks of about that
+    age have (the median of ten neighbours or more, and isotonic regression over these: an older track's expected
+    audience is never smaller), and what is more or less than that is ranked.
     """
     heard = pairs[pairs["plays"] > 0] if len(pairs) else pairs
     audience = pd.Series(heard["track"].value_counts(), dtype="float64")
@@ -281,10 +282,8 @@ def popularity(pairs: pd.DataFrame, counts: pd.DataFrame, now_us: float) -> pd.D
     age = np.log1p(np.maximum((now_us - since.to_numpy(dtype=np.float64)) / _DAY_US, 0.0))
     known = ~np.isnan(age)
     rest = logs - logs.mean()
-    if known.sum() >= 10 and np.ptp(age[known]) > 0:
-        from sklearn.isotonic import IsotonicRegression
-
-        rest[known] = logs[known] - IsotonicRegression(out_of_bounds="clip").fit_transform(age[known], logs[known])
+    if known.sum() >= _NEIGHBOURS and np.ptp(age[known]) > 0:
+        rest[known] = logs[known] - _expected_of_age(age[known], logs[known])
     rank = pd.Series(rest).rank(method="average").to_numpy()
     return pd.DataFrame(
         {
@@ -300,6 +299,16 @@ def popularity(pairs: pd.DataFrame, counts: pd.DataFrame, now_us: float) -> pd.D
             "evidence": np.nan,
         }
     )
+
+
+def _expected_of_age(age: Floats, logs: Floats) -> Floats:
+    """Audiences as tracks of about the same age have them; shape as ``age``."""
+    from sklearn.isotonic import IsotonicRegression
+
+    # By medians of neighbours, so that no track, were it the oldest of all, is compared with itself alone.
+    groups = np.array_split(np.argsort(age, kind="stable"), min(len(age) // _NEIGHBOURS, _MOST_GROUPS))
+    ages, medians = (np.array([np.median(values[group]) for group in groups]) for values in (age, logs))
+    return np.asarray(np.interp(age, ages, IsotonicRegression().fit_transform(ages, medians)))
 
 
 def _segments(attributes: pd.DataFrame, names: list[str]) -> dict[str, Ints]:
