@@ -104,11 +104,13 @@ def write_snapshot(live: Live, folder: Path) -> Written:
     """Bring the snapshot at ``folder`` up to date: only days that have changed since are read and written."""
     versions, before = live.day_versions(), _manifest(folder)
     changed = removed = 0
-    for day in progress(_stale(live, versions, before, folder), description="snapshot", unit="day"):
+    for part in folder.rglob(".*.part"):  # of a run that was killed; it may hold who was forgotten since
+        part.unlink(missing_ok=True)
+    stale = {*_stale(live, versions, before), *(day for day in versions if not (folder / _day_file(day)).is_file())}
+    for day in progress(sorted(stale), description="snapshot", unit="day"):
         events = live.events(day)
         if len(events):
-            _write(events, EVENT_SCHEMA, ("event_id",), folder / _day_file(day))
-            changed += 1
+            changed += _write(events, EVENT_SCHEMA, ("event_id",), folder / _day_file(day))
         else:
             removed += (folder / _day_file(day)).is_file()
             (folder / _day_file(day)).unlink(missing_ok=True)
@@ -129,10 +131,10 @@ def write_snapshot(live: Live, folder: Path) -> Written:
 
 def changed_days(live: Live, folder: Path) -> list[int]:
     """The days of which the snapshot at ``folder`` lacks changes."""
-    return _stale(live, live.day_versions(), _manifest(folder), folder)
+    return _stale(live, live.day_versions(), _manifest(folder))
 
 
-def _stale(live: Live, versions: dict[int, int], before: dict[str, Any], folder: Path) -> list[int]:
+def _stale(live: Live, versions: dict[int, int], before: dict[str, Any]) -> list[int]:
     known = before["days"] if before.get("store") == live.name else {}
     return [day for day, version in versions.items() if known.get(str(day)) != version]
 
@@ -193,10 +195,18 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) and isinstance(found.get("days"), dict) else {}
 
 
-def _write(table: pa.Table, schema: pa.Schema, key: tuple[str, ...], path: Path) -> None:
-    """As Parquet, sorted by ``key``; left alone where the same is there already."""
+def _write(table: pa.Table, schema: pa.Schema, key: tuple[str, ...], path: Path) -> bool:
+    """As Parquet, sorted by ``key``; left alone where the same is there already. Returns whether it was not."""
     table = table.select(schema.names).cast(schema).sort_by([(name, "ascending") for name in key]).combine_chunks()
-    if path.is_file() and pq.read_table(path).equals(table):
-        return
+    if _holds(path, table):
+        return False
     with replacing(path) as part:
         pq.write_table(table, part, compression="zstd")
+    return True
+
+
+def _holds(path: Path, table: pa.Table) -> bool:
+    try:
+        return path.is_file() and bool(pq.read_table(path).equals(table))
+    except (pa.ArrowException, OSError):  # damaged
+        return False

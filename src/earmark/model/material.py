@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class Material:
     tracks: pd.DataFrame
     root: Path
     frontend: Frontend
-    tags: Tags
+    tags: Tags = field(default_factory=Tags)
 
     @cached_property
     def _cache(self) -> FeatureCache:

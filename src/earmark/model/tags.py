@@ -1,6 +1,6 @@
 """Tags as the models see them: for each track and tag, the share of listeners, and how much is known of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from earmark.workspace import TAGS
 
 Floats = NDArray[np.float32]
+COLUMNS = ("track_id", "tag", "share", "weight")
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class Tags:
         table: ``track_id, tag, share, weight``.
     """
 
-    names: tuple[str, ...]
-    table: pd.DataFrame
+    names: tuple[str, ...] = ()
+    table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COLUMNS)))
 
     def of(self, track_ids: "pd.Series[str]") -> Floats:
         """Share and weight for each of ``track_ids``, shape ``(tracks, 2, tags)``; weight 0 where nothing is known."""
@@ -39,6 +40,6 @@ class Tags:
 def load_tags(root: Path) -> Tags:
     """What the stage `tags` wrote; no tags where it has not run."""
     if not (root / TAGS).is_file():
-        return Tags((), pd.DataFrame(columns=["track_id", "tag", "share", "weight"]))
+        return Tags()
     table = pd.read_parquet(root / TAGS)
     return Tags(tuple(sorted(table["tag"].unique())), table)

@@ -71,7 +71,8 @@ def _before(root: Path, track_ids: list[str]) -> tuple[pd.DataFrame, int]:
     if not ((root / CATEGORIES).is_file() and (root / CATEGORY_NAMES).is_file()):
         return nothing
     try:
-        members, highest = pd.read_parquet(root / CATEGORIES), int(read_json(root / CATEGORY_NAMES)["highest"])
+        members = pd.read_parquet(root / CATEGORIES)[["track_id", "category"]]
+        highest = int(read_json(root / CATEGORY_NAMES)["highest"])
     except (OSError, ValueError, KeyError, TypeError):  # half a file of a foreign hand: as if there were none
         return nothing
     place = {track_id: number for number, track_id in enumerate(track_ids)}

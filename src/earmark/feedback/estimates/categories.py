@@ -102,7 +102,7 @@ def categorise(
         return Clustering(members, (), highest, float("nan"))
     enough = np.flatnonzero(listeners[factors.tracks] >= params.min_listeners)
     placed = directions(factors.song_factors)[enough]
-    if len(enough) < max(4, params.count):
+    if len(enough) < max(4, params.count + 1):
         return Clustering(members, (), highest, float("nan"))
     centres, labels, silhouette = _clusters(placed, params)
     confidence = _confidence(factors, pairs, enough, centres, labels, params)
@@ -121,7 +121,7 @@ def _clusters(placed: npt.NDArray[np.float32], params: Categories) -> tuple[npt.
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
 
-    best: tuple[float, npt.NDArray[np.float32], Ints] | None = None
+    best: tuple[float, npt.NDArray[np.float32]] | None = None
     most = min(params.max_count, (len(placed) - 1) // 2)
     for count in [params.count] if params.count else range(2, most + 1):
         fitted = KMeans(count, n_init=10, random_state=params.seed).fit(placed)
@@ -130,10 +130,10 @@ def _clusters(placed: npt.NDArray[np.float32], params: Categories) -> tuple[npt.
         sampled = min(_SAMPLED, len(placed))
         score = float(silhouette_score(placed, fitted.labels_, sample_size=sampled, random_state=params.seed))
         if best is None or score > best[0]:
-            best = score, directions(fitted.cluster_centers_), np.asarray(fitted.labels_, dtype=np.int64)
+            best = score, directions(fitted.cluster_centers_)
     if best is None:  # all songs lie in one place
         return placed[:1], np.zeros(len(placed), dtype=np.int64), float("nan")
-    return best[1], best[2], best[0]
+    return best[1], np.asarray((placed @ best[1].T).argmax(axis=1), dtype=np.int64), best[0]
 
 
 def _confidence(
@@ -161,6 +161,7 @@ def _numbered(tracks: Ints, labels: Ints, before: pd.DataFrame, highest: int) ->
     old = before[before["category"] >= 0].set_index("track")["category"]
     old_numbers = np.unique(old.to_numpy(dtype=np.int64))
     if len(old_numbers):
+        highest = max(highest, int(old_numbers[-1]))
         was = old.reindex(tracks).to_numpy(dtype=np.float64)
         common = np.array([[np.sum((labels == new) & (was == old)) for old in old_numbers] for new in range(clusters)])
         sizes = np.bincount(labels, minlength=clusters)[:, None] + np.array([np.sum(was == n) for n in old_numbers])

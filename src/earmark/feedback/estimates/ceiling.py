@@ -30,7 +30,8 @@ def noise_ceiling(
     if several.sum() < 3:
         return float("nan")
     kept = several[songs]
-    songs, values = songs[kept], values[kept]
+    order = np.lexsort((values[kept], songs[kept]))  # however the rows are sorted, the halves are the same
+    songs, values = songs[kept][order], values[kept][order]
     rng = np.random.default_rng(seed)
     firsts = np.cumsum(np.bincount(songs, minlength=len(counts))) - np.bincount(songs, minlength=len(counts))
     found = []

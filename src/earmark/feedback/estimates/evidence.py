@@ -96,8 +96,8 @@ def pair_up(doings: Doings, now_us: float, params: Targets) -> pd.DataFrame:
         it, 0 does not, between for ratings; NaN without an answer), ``weight`` (of the answer, 0 to 1: less the older
         it is), ``disliked`` (1 said so, 0 did not when asked; NaN: was not asked), ``heard`` and ``skipped`` (whole
         plays, and skips at once, that all together are worth, as log2 of one more), ``returned`` (log2 of how often it
-        was heard; NaN all three where it was not), ``plays`` (how often, skips included), ``first_us`` (when first;
-        NaN where no time is known).
+        was heard, faded; NaN all three where it was not), ``plays`` (how often, skips included), ``first_us`` (when
+        first; NaN where no time is known).
     """
     listeners, listener = np.unique(doings.listener, return_inverse=True)
     keys, pair = np.unique(doings.track * max(len(listeners), 1) + listener, return_inverse=True)
@@ -117,7 +117,7 @@ def pair_up(doings: Doings, now_us: float, params: Targets) -> pd.DataFrame:
     in_all = {
         "heard": np.where(never, np.nan, np.log2(1 + summed(for_it * faded, heard))),
         "skipped": np.where(never, np.nan, np.log2(1 + summed(against * faded, heard))),
-        "returned": np.where(never, np.nan, np.log2(np.maximum(plays, 1))),
+        "returned": np.where(never, np.nan, np.log2(np.maximum(summed(doings.times * faded, heard), 1))),
     }
     first = np.full(size, np.inf)
     np.minimum.at(first, pair[heard & dated], doings.at_us[heard & dated])
@@ -207,8 +207,8 @@ def _graded(doings: Doings, params: Targets) -> tuple[Floats, Floats]:
 
 def _answers(doings: Doings, pair: Ints, faded: Floats, size: int) -> tuple[Floats, Floats]:
     """The latest answer of each pair, and its weight."""
-    said = np.isin(doings.kind, [LIKE, RATING]) | ((doings.kind == DISLIKE) & (doings.value == 1))
-    answer, row = _latest(doings, pair, said, np.where(doings.kind == DISLIKE, 0.0, doings.value), size)
+    said = np.isin(doings.kind, [LIKE, RATING]) | ((doings.kind == DISLIKE) & (doings.value != 0))
+    answer, row = _latest(doings, pair, said, np.where(doings.kind == DISLIKE, 1 - doings.value, doings.value), size)
     return answer, np.where(np.isnan(answer), 0.0, faded[row] if len(faded) else 0.0)
 
 

@@ -35,7 +35,7 @@ class Listening:
 
     Attributes:
         doings: Of listeners who are told apart.
-        said: ``track, listener, kind, word, value``: feelings, tags and words of comments.
+        said: ``track, listener, kind, word, value``: feelings, tags and words of comments, in order of time; likewise.
         counts: ``track, listens, likes, since_us``, of whole services, one row a track that they count.
         now_us: The time of the latest event.
         told: Numbers for the report.
@@ -83,7 +83,12 @@ def read_listening(snapshot: Path, catalogue: pd.DataFrame, tracks: Tracks, bot_
         if keep.any():
             table, track = table.filter(pa.array(keep)), track[keep]
             parts.append(_arrays(table, track, durations_ms))
-            words = table.filter(pc.is_in(table.column("kind"), pa.array(_SAYING)))
+            words = table.filter(
+                pc.and_(
+                    pc.is_in(table.column("kind"), pa.array(_SAYING)),
+                    pc.not_equal(table.column("listener_id"), NOBODY),
+                )
+            ).sort_by("at_us")
             if len(words):
                 said.append(_said(words, known.of(words.column("song_id").to_numpy())))
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else _nothing()

@@ -77,7 +77,7 @@ class Beta:
     @property
     def log_grid(self) -> Floats:
         """Log probabilities of the grid's cells, shape ``(points,)``."""
-        return _log_betas(np.array([self.mean]), self.concentration)[0]
+        return np.asarray(_log_betas(np.array([self.mean]), self.concentration)[0])
 
 
 @dataclass(frozen=True)
@@ -328,7 +328,7 @@ def _nearest(values: Floats, steps: Floats) -> Ints:
 
 
 def _between(values: Floats, steps: Floats) -> tuple[Ints, Floats]:
-    """Between which ``steps`` each of ``values`` lies: the place of the lower one, and how far it is from there, 0 to 1.
+    """Between which ``steps`` each of ``values`` lies: the place of the lower one, and how far beyond it, 0 to 1.
 
     A log ratio rounded to the nearest step would be wrong for many listeners in the same way, and many say much.
     """

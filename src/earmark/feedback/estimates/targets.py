@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from earmark.errors import ParamsError
 from earmark.feedback.estimates.ceiling import noise_ceiling
 from earmark.feedback.estimates.evidence import Meaning, calibrate
 from earmark.feedback.estimates.exposure import exposed
@@ -72,6 +73,9 @@ def make_targets(evidence: Evidence, params: Targets, min_listeners: int) -> tup
     Returns:
         Columns `COLUMNS`: ``segment`` is `ALL` or ``age:20–29``; ``name`` is the emotion or word, else empty;
         ``listeners`` how many it rests on, ``evidence`` how many answers that is worth. And a report.
+
+    Raises:
+        ParamsError: ``params.segments`` names something that is not known of listeners.
     """
     report, tracks = Report(), len(evidence.track_ids)
     pairs, said = evidence.pairs, evidence.said
@@ -151,9 +155,9 @@ def _questions(pairs: pd.DataFrame, said: pd.DataFrame, report: Report, params: 
     disliked = pairs[pairs["disliked"].notna()] if "disliked" in pairs else pairs.iloc[:0]
     if len(disliked):
         yield _asked("dislike", "", disliked["track"], disliked["listener"], disliked["disliked"])
-    felt = said[(said["kind"] == "feeling") & said["value"].notna()]
+    felt = said[said["kind"] == "feeling"]
     for name, rows in felt.groupby("word", sort=True):
-        once = rows.drop_duplicates(["track", "listener"], keep="last")
+        once = rows.drop_duplicates(["track", "listener"], keep="last").dropna(subset="value")  # others: taken back
         yield _asked("feeling", str(name), once["track"], once["listener"], once["value"])
     yield from _words(said[said["kind"].isin(["tag", "comment"])], params)
 
@@ -189,6 +193,7 @@ def _shares(
     min_listeners: int,
     report: Report,
 ) -> Iterator[pd.DataFrame]:
+    told: set[str] = set()
     for question in questions:
         if not len(question.track):
             continue
@@ -204,10 +209,10 @@ def _shares(
         for segment, members in segments.items():
             rows = np.flatnonzero(np.isin(question.listener, members))
             if len(np.unique(question.listener[rows])) < min_listeners:
-                if segment not in report.withheld:
-                    report.withheld.append(segment)
                 continue
+            told.add(segment)
             yield _of_segment(question, segment, rows, prior, tracks, params, min_listeners)
+    report.withheld += [segment for segment in segments if segment not in told]
 
 
 def _of_segment(
@@ -312,7 +317,16 @@ def _expected_of_age(age: Floats, logs: Floats) -> Floats:
 
 
 def _segments(attributes: pd.DataFrame, names: list[str]) -> dict[str, Ints]:
-    """``age:20–29`` → the listeners in it."""
+    """``age:20–29`` → the listeners in it.
+
+    Raises:
+        ParamsError: Nothing of this name is known of listeners.
+    """
+    known = [name for name in attributes.columns if name != "listener_id"]
+    if unknown := [name for name in names if name not in known]:
+        raise ParamsError(
+            f"targets.segments names {', '.join(unknown)}, but what is known of listeners is {', '.join(known)}."
+        )
     return {
         f"{name}:{value}": rows["listener_id"].to_numpy(dtype=np.int64)
         for name in names

@@ -6,7 +6,6 @@ almost every track, what is a number, and what speaks of the listener and not of
 Lamere 2008, "Social tagging and music information retrieval", counts these among personal and organisational tags).
 """
 
-import re
 import unicodedata
 from collections.abc import Mapping
 
@@ -17,7 +16,8 @@ _PERSONAL = frozenset({
     "favorite", "favourite", "myfavorite", "myfavourite", "favorites", "favourites", "seenlive", "iown", "albumsiown",
     "own", "owned", "wishlist", "checkout", "tolisten", "listened", "heard", "playlist", "mylibrary", "library", "love",
     "loved", "like", "liked", "dislike", "hate", "skip", "unknown", "none", "other", "misc", "untagged", "todo", "test",
-    "spotify", "lastfm", "itunes", "mp3", "vinyl", "cd",
+    "spotify", "lastfm", "itunes", "mp3", "vinyl", "cd", "tocheck", "tocheckout", "myplaylist", "fav", "favs", "fave",
+    "faves",
 })
 # fmt: on
 _SHORTEST = 2
@@ -43,7 +43,9 @@ def vocabulary(said: pd.DataFrame, tracks: int, *, min_listeners: int, max_share
     spelled["key"] = spelled["key"].map(singular)
     common = _common_words()
     idle = (spelled["kind"] == "comment") & spelled["written"].isin(common)
-    spelled = spelled[~idle & ~spelled["key"].isin(_PERSONAL) & ~spelled["key"].str.fullmatch(r"[\d]+")]
+    counted = spelled["key"].str.replace(r"\d+$", "", regex=True)  # "my playlist 3"
+    personal = spelled["key"].isin(_PERSONAL) | counted.isin(_PERSONAL)
+    spelled = spelled[~idle & ~personal & (counted != "")]
     used = spelled.groupby("key").agg(listeners=("listener", "nunique"), tracks=("track", "nunique"))
     kept = set(used.index[(used["listeners"] >= min_listeners) & (used["tracks"] <= max(max_share * tracks, 1))])
     spelled = spelled[spelled["key"].isin(kept)]
@@ -56,20 +58,27 @@ def vocabulary(said: pd.DataFrame, tracks: int, *, min_listeners: int, max_share
 
 
 def _written(word: str) -> str:
-    """In small letters, without marks around it, one space between its parts."""
-    text = unicodedata.normalize("NFKC", word).casefold()
-    return " ".join(re.sub(r"[^\w'&+-]+", " ", text).strip(" _-'&+").split())
+    """In small letters, without punctuation around it, one space between its parts."""
+    text = unicodedata.normalize("NFC", unicodedata.normalize("NFKC", word).casefold())
+    spaced = "".join(sign if _is_part(sign) or sign in "_'&+-" else " " for sign in text)
+    return " ".join(spaced.strip(" _-'&+").split())
 
 
 def _key(word: str) -> str:
     """What is compared: letters and digits alone."""
-    return re.sub(r"[\W_]+", "", word)
+    return "".join(sign for sign in word if _is_part(sign))
+
+
+def _is_part(sign: str) -> bool:
+    """Whether a sign belongs to a word; many scripts write vowels as marks."""
+    return sign.isalnum() or unicodedata.category(sign).startswith("M")
 
 
 def _singular(key: str, keys: set[str]) -> str:
-    """The same without a plural's end, where that is said too."""
+    """The same without a plural's end, where that is said too; the 1980s are no plural of 1980."""
     for end, instead in (("ies", "y"), ("es", ""), ("s", "")):
-        if key.endswith(end) and len(key) > len(end) + 2 and (other := key.removesuffix(end) + instead) in keys:
+        other = key.removesuffix(end) + instead
+        if key.endswith(end) and len(key) > len(end) + 2 and other in keys and not other[-1].isdigit():
             return other
     return key
 
