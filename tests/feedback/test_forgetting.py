@@ -22,8 +22,8 @@ from earmark.feedback.sources.table import TableHistory
 from earmark.feedback.store import Store
 from exports_made import lay_out
 from feedback_tools import (
-    DAY_US, KEY, NOON_US, NOW_US, SECOND_US, column_of, held, importer, like, new_address, number_of, play, refusing,
-    rows_of, take,
+    DAY_US, KEY, NOON_US, NOW_US, SECOND_US, ToldOfNobody, column_of, held, importer, like, new_address, number_of,
+    play, refusing, rows_of, take,
 )  # fmt: skip
 from postgresql_server import DATABASES
 
@@ -94,7 +94,7 @@ def everything(store: Store) -> str:
 
 @pytest.fixture(params=DATABASES)
 def store(request, tmp_path):
-    with Store(new_address(request, tmp_path / "store" if (tmp_path / "store").mkdir() is None else tmp_path)) as opened:
+    with Store(new_address(request, tmp_path)) as opened:
         yield opened
 
 
@@ -203,7 +203,7 @@ class TestForgetting:
         for service in ("brand-new", "other"):
             result = importer(store).run(TableHistory(tmp_path / "t", service=service), tmp_path / "r.csv")
             assert (result.told, dict(result.refused)) == (1, {"the listener was forgotten": 1})
-        result = take(store, [play("ann"), play(None)], source=_Anonymous)
+        result = take(store, [play("ann"), play(None)], source=ToldOfNobody)
         assert result.refused == {"the listener was forgotten": 1}
         assert take(store, [play(None, number=7)], listener="ann").refused == {"the listener was forgotten": 1}
         everybody = {0, number_of("bob", "brand-new"), number_of("bob", "other")}
@@ -262,8 +262,3 @@ class TestForgetting:
             with pytest.raises(FeedbackError, match="Put the old key back"):
                 act(ListenerKey(b"quite another key"))
         assert held(store) == before
-
-
-class _Anonymous(importer.__globals__["Told"]):  # type: ignore[misc,name-defined]
-    name = "told-anonymous"
-    anonymous = True

@@ -68,6 +68,28 @@ def by_genre(per_class: pd.DataFrame, *, kind: str) -> "Figure":
     return figure
 
 
+def by_tag(tags: pd.DataFrame, *, kind: str) -> "Figure":
+    """Correlation with what listeners tell, of each tag, with the other model and the noise ceiling as marks."""
+    scores = tags.pivot(index="tag", columns="model", values="r").sort_values(kind)
+    ceilings = tags.drop_duplicates("tag").set_index("tag")["ceiling"].reindex(scores.index)
+    figure, axes = _figure(8.2, 0.34 * len(scores) + 1.9)
+    places = np.arange(len(scores))
+    axes.barh(places, scores[kind], height=0.62, color=COLOURS[kind], label=kind, zorder=2)
+    for other in [name for name in scores.columns if name != kind]:
+        axes.plot(scores[other], places, "D", color="white", mec=INK, ms=5, label=other, zorder=3)
+    if ceilings.notna().any():
+        axes.plot(ceilings, places, "|", color=INK, ms=12, mew=2, label="noise ceiling", zorder=3)
+    axes.set_yticks(places, [tag.replace("---", ": ") for tag in scores.index])
+    axes.tick_params(length=0)
+    axes.set_xlim(min(0.0, float(scores.min().min())) - 0.02, 1.0)
+    axes.set_xlabel("r with what listeners tell of the test tracks")
+    axes.grid(axis="x", zorder=0)
+    axes.spines["bottom"].set_visible(False)
+    _title(axes, f"Tags told by the {kind}")
+    figure.legend(frameon=False, ncols=3, loc="outside lower right")
+    return figure
+
+
 def learning_curve(curve: pd.DataFrame) -> "Figure":
     """Loss and accuracy by epoch, training beside validation."""
     figure, (loss, accuracy) = _figure(9.2, 3.9, columns=2)

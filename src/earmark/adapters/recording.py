@@ -32,6 +32,7 @@ from earmark.workspace import (
     PREDICTIONS,
     RUN,
     SPLITS,
+    TAG_SCORES,
 )
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _record_one(
         _log_inputs(root, params.catalogue.collection, lineage)
         _log_metrics(client, run_id, root, kind)
         _log_pictures(root, kind)
-        for path in (PARAMS, METRICS, PER_CLASS):
+        for path in (PARAMS, METRICS, PER_CLASS, TAG_SCORES):
             mlflow.log_artifact(str(root / path))
         if (root / DATA_DOCS).is_dir():
             mlflow.log_artifacts(str(root / DATA_DOCS), "data_docs")
@@ -159,6 +160,15 @@ def _log_metrics(client: "MlflowClient", run_id: str, root: Path, kind: str) -> 
     values |= {f"majority/{name}": value for name, value in scores["majority"].items()}
     values |= {f"leakage/{name}": value for name, value in scores["leakage"].items()}
     values |= {"test_tracks": scores["test_tracks"], "test_groups": scores["test_groups"]}
+    # What is told of tags out of feedback, where there are any.
+    if found := scores.get("categories"):
+        values |= {f"category/{name}": value for name, value in found[kind].items()}
+        values |= {f"majority/category_{name}": value for name, value in found["majority"].items()}
+    told = pd.read_csv(root / TAG_SCORES)
+    for column in ("r", "ceiling"):
+        known = told[(told["model"] == kind) & told[column].notna()]
+        names = known["tag"].map(_metric_name)
+        values |= {f"{column}/{name}": value for name, value in zip(names, known[column], strict=True)}
     per_class = pd.read_csv(root / PER_CLASS)
     for row in per_class[per_class["model"] == kind].itertuples():
         values[f"f1/{_metric_name(str(row.genre))}"] = row.f1
@@ -208,6 +218,9 @@ def _log_pictures(root: Path, kind: str) -> None:
         "confusion": plots.confusion(tested["genre"], tested["predicted"], kind=kind),
         "f1_by_genre": plots.by_genre(pd.read_csv(root / PER_CLASS), kind=kind),
     }
+    tags = pd.read_csv(root / TAG_SCORES)
+    if len(tags):
+        figures["tags"] = plots.by_tag(tags, kind=kind)
     if kind == "network":
         figures["learning_curve"] = plots.learning_curve(pd.read_csv(root / LEARNING_CURVE))
     with tempfile.TemporaryDirectory(prefix="earmark-plots-") as folder:

@@ -4,7 +4,7 @@ Pearson's r of a tag is weighted by how much is known of each song. Its ceiling 
 (`earmark.feedback.estimates.ceiling`). Categories exclude each other, so of them one is said.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -28,16 +28,18 @@ class Told:
         known: Share and weight, shape ``(tracks, 2, tags)``.
         answers: By model, shares, shape ``(tracks, tags)``.
         groups: Of the songs, shape ``(tracks,)``.
+        ceilings: By name of the tag, NaN where there is none.
     """
 
     names: tuple[str, ...]
     known: NDArray[np.float32]
     answers: dict[str, Floats]
     groups: NDArray[np.object_]
+    ceilings: dict[str, float] = field(default_factory=dict)
 
 
 def tag_table(told: Told) -> pd.DataFrame:
-    """``model, tag, songs, r``, one row for each model and each tag that is known of enough songs."""
+    """``model, tag, songs, r, ceiling``, one row for each model and each tag that is known of enough songs."""
     rows = []
     for column, tag in enumerate(told.names):
         share, weight = told.known[:, 0, column].astype(float), told.known[:, 1, column].astype(float)
@@ -45,8 +47,10 @@ def tag_table(told: Told) -> pd.DataFrame:
         if songs < _FEWEST:
             continue
         for model, answers in told.answers.items():
-            rows.append({"model": model, "tag": tag, "songs": songs, "r": _r(share, answers[:, column], weight)})
-    return pd.DataFrame(rows, columns=["model", "tag", "songs", "r"])
+            r = _r(share, answers[:, column], weight)
+            ceiling = told.ceilings.get(tag, float("nan"))
+            rows.append({"model": model, "tag": tag, "songs": songs, "r": r, "ceiling": ceiling})
+    return pd.DataFrame(rows, columns=["model", "tag", "songs", "r", "ceiling"])
 
 
 def category_scores(told: Told, commonest: int, how: Evaluation) -> dict[str, dict[str, float]]:

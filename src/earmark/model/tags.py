@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from earmark.workspace import TAGS
 
 Floats = NDArray[np.float32]
-COLUMNS = ("track_id", "tag", "share", "weight")
+COLUMNS = ("track_id", "tag", "share", "weight", "ceiling")
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Tags:
 
     Attributes:
         names: In alphabetical order.
-        table: ``track_id, tag, share, weight``.
+        table: ``track_id, tag, share, weight, ceiling``.
     """
 
     names: tuple[str, ...] = ()
@@ -35,6 +35,12 @@ class Tags:
         found[at[0], 0, at[1]] = rows["share"]
         found[at[0], 1, at[1]] = rows["weight"]
         return found
+
+    @property
+    def ceilings(self) -> dict[str, float]:
+        """The noise ceiling of each tag; NaN where there is none, as of categories."""
+        firsts = self.table.drop_duplicates("tag")
+        return dict(zip(firsts["tag"], firsts["ceiling"].astype(float), strict=True))
 
 
 def load_tags(root: Path) -> Tags:

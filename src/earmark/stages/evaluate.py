@@ -44,7 +44,9 @@ def run(params: Params, root: Path) -> None:
     commonest = commonest_category(tags.names, material.tags.of(material.part("train")["track_id"]))
     metrics["categories"] = category_scores(tags, commonest, params.evaluation)
     tag_scores = tag_table(tags)
-    metrics["tags"] = {str(name): float(rows["r"].mean()) for name, rows in tag_scores.groupby("model")}
+    metrics["tags"] = {f"{name}_r": float(rows["r"].mean()) for name, rows in tag_scores.groupby("model")}
+    if tag_scores["ceiling"].notna().any():
+        metrics["tags"]["ceiling"] = float(tag_scores["ceiling"].mean())
     write_json(root / METRICS, metrics)
     tables = {
         TAG_SCORES: tag_scores,
@@ -69,7 +71,7 @@ def run(params: Params, root: Path) -> None:
             file=sys.stderr,
         )
     for name, value in metrics["tags"].items():
-        print(f"{name:9s} tags     mean r {value:.3f}", file=sys.stderr)
+        print(f"tags      mean {name} {value:.3f}", file=sys.stderr)
     if found := metrics["leakage"]:
         print(
             f"leakage   a forest by group {found['honest_accuracy']:.3f}, at random {found['random_accuracy']:.3f}: "
@@ -139,7 +141,7 @@ def _tags(material: Material, heard: pd.DataFrame, shares: dict[str, Probabiliti
     tracks = heard[test]
     answers = {name: answer[test] for name, answer in shares.items()}
     known = material.tags.of(tracks["track_id"])
-    return Told(material.tags.names, known, answers, tracks["group"].to_numpy(object))
+    return Told(material.tags.names, known, answers, tracks["group"].to_numpy(object), material.tags.ceilings)
 
 
 def _per_class(material: Material, heard: pd.DataFrame, answers: dict[str, Probabilities]) -> pd.DataFrame:

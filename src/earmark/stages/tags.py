@@ -16,11 +16,14 @@ from earmark.params import Params, Tags
 from earmark.workspace import CATEGORIES, CATEGORY_NAMES, TAGS, TARGETS, TARGETS_SUMMARY
 
 CATEGORY, FEELING, WORD = "category---", "feeling---", "word---"  # how tags begin
-COLUMNS = ("track_id", "tag", "share", "weight")
+COLUMNS = ("track_id", "tag", "share", "weight", "ceiling")
 
 
 def run(params: Params, root: Path) -> None:
-    """Write data/tags.parquet: ``track_id, tag, share`` (0 to 1), ``weight`` (0 to 1), sorted by track and tag.
+    """Write data/tags.parquet, sorted by track and tag.
+
+    Its columns are ``track_id``, ``tag``, ``share`` and ``weight`` (0 to 1), ``ceiling`` (the tag's noise ceiling; NaN
+    for categories, which nobody was asked about).
 
     Raises:
         FileNotFoundError: A stage before has not run.
@@ -31,7 +34,9 @@ def run(params: Params, root: Path) -> None:
     ]
     rows = [part for part in parts if len(part)]
     table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=list(COLUMNS))
-    table = table.astype({"track_id": "str", "tag": "str", "share": "float64", "weight": "float64"})
+    table = table.astype(
+        {"track_id": "str", "tag": "str", "share": "float64", "weight": "float64", "ceiling": "float64"}
+    )
     with replacing(root / TAGS) as part:
         table.sort_values(["track_id", "tag"], ignore_index=True).to_parquet(part, index=False)
     print(f"tags: {table['tag'].nunique()} to learn, for {table['track_id'].nunique():,} tracks", file=sys.stderr)
@@ -53,6 +58,7 @@ def _told(targets: pd.DataFrame, summary: dict[str, dict[str, float | None]], pa
                     "tag": f"{prefix}{name}",
                     "share": rows["estimate"],
                     "weight": weight,
+                    "ceiling": told["ceiling"],
                 }
             )
 
@@ -72,5 +78,6 @@ def _categories(members: pd.DataFrame, listed: list[dict[str, object]], params: 
                 "tag": f"{CATEGORY}{shown}",
                 "share": (sure["category"] == number).astype("float64"),
                 "weight": sure["confidence"],
+                "ceiling": np.nan,
             }
         )

@@ -86,7 +86,7 @@ class Shares:
 
     Attributes:
         mean: The estimate.
-        low, high: Bounds of the central interval.
+        low, high: Bounds of the central interval, widened to hold the estimate where that is as skewed as to lie outside.
         sd: Standard deviation.
     """
 
@@ -308,7 +308,8 @@ def _summary(chances: Floats, confidence: float) -> tuple[Floats, Floats, Floats
     finest = np.interp(mean, GRID, np.diff(_EDGES)) / np.sqrt(12)  # within a cell nothing is told apart
     sd = np.maximum(np.sqrt(np.maximum(chances @ GRID**2 - mean**2, 0.0)), finest)
     totals = np.concatenate([np.zeros((len(chances), 1)), np.cumsum(chances, axis=1)], axis=1)
-    return mean, _quantile(totals, (1 - confidence) / 2), _quantile(totals, (1 + confidence) / 2), sd
+    low, high = (_quantile(totals, (1 + side * confidence) / 2) for side in (-1, 1))
+    return mean, np.minimum(low, mean), np.maximum(high, mean), sd
 
 
 def _quantile(totals: Floats, chance: float) -> Floats:
