@@ -138,6 +138,7 @@ def _reports(root: Path, tracks: list[Track]) -> None:
         "validation_difference": {"accuracy": -0.4, "accuracy_low": -0.5, "accuracy_high": -0.3},
         "test_tracks": PARTS["test"],
         "test_groups": PARTS["test"],
+        "categories": {name: {"accuracy": 0.4, "songs": 40.0} for name in ("network", "forest", "majority")},
         "leakage": {"honest_accuracy": 0.6, "random_accuracy": 0.8, "random_minus_honest": 0.2},
     }
     write_json(reports / "metrics.json", metrics)
@@ -147,6 +148,9 @@ def _reports(root: Path, tracks: list[Track]) -> None:
     per_class = [(model, genre, 0.5, 0.5, 0.5, 12) for model in ("network", "forest") for genre in GENRES]
     columns = ["model", "genre", "precision", "recall", "f1", "support"]
     pd.DataFrame(per_class, columns=columns).to_csv(reports / "per_class.csv", index=False)
+    tags = [("network", "word---study", 40, 0.3, 0.7), ("forest", "word---study", 40, 0.2, 0.7)]
+    tags += [(model, "category---dance · late night", 40, 0.1, None) for model in ("network", "forest")]
+    pd.DataFrame(tags, columns=["model", "tag", "songs", "r", "ceiling"]).to_csv(reports / "tags.csv", index=False)
 
 
 @pytest.fixture(scope="session", params=DATABASES)
@@ -227,6 +231,9 @@ class TestRecord:
         network, forest = by_kind["network"].data, by_kind["forest"].data
         assert (network.metrics["test_accuracy"], forest.metrics["test_accuracy"]) == (0.5, 0.9)
         assert network.metrics["leakage/random_minus_honest"] == forest.metrics["leakage/random_minus_honest"] == 0.2
+        assert (network.metrics["r/word---study"], forest.metrics["r/word---study"]) == (0.3, 0.2)
+        assert network.metrics["ceiling/word---study"] == 0.7
+        assert network.metrics["category/accuracy"] == 0.4
         assert {name for name in network.metrics if not name.startswith("epoch/")} == set(forest.metrics)
         assert forest.params == {name: str(value) for name, value in ({"kind": "forest"} | flatten(params)).items()}
 
@@ -249,9 +256,11 @@ class TestRecord:
     def test_pictures_and_reports_are_kept(self, root: Path, params: Params) -> None:
         run_id = read_json(root / "reports/run.json")["network"]["run_id"]
         client = asking(root)
-        assert {one.path for one in client.list_artifacts(run_id)} >= {"metrics.json", "params.yaml", "per_class.csv"}
+        assert {one.path for one in client.list_artifacts(run_id)} >= {
+            *("metrics.json", "params.yaml", "per_class.csv", "tags.csv")
+        }
         plots = {one.path for one in client.list_artifacts(run_id, "plots")}
-        assert plots == {f"plots/{name}.png" for name in ("confusion", "f1_by_genre", "learning_curve")}
+        assert plots == {f"plots/{name}.png" for name in ("confusion", "f1_by_genre", "learning_curve", "tags")}
 
     def test_recording_the_same_files_again_logs_nothing(self, root: Path, params: Params) -> None:
         first = read_json(root / "reports/run.json")
