@@ -1,4 +1,4 @@
-"""For tests of what happens to feedback behind its sources: a source of chosen rows, judges, stores, what a store holds."""
+"""For tests of what happens to feedback behind its sources: chosen rows, judges, stores, and what a store holds."""
 
 import uuid
 from collections.abc import Iterable, Iterator

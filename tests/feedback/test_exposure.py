@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
+from earmark.feedback.estimates import exposure
 from earmark.feedback.estimates.exposure import Exposed, exposed
 from earmark.feedback.estimates.shares import count, fit_prior, posterior
 
@@ -91,6 +92,14 @@ class TestTheCorrection:
 
 
 class TestAffinity:
+    def test_owes_nothing_to_the_pair_itself(self):
+        # Met at random, a song's listeners look like all others; unless that they met it is what they are known by.
+        met = met_with(pull=0.0, likes=1.0)
+        track, listener = met.pairs["track"].to_numpy(), met.pairs["listener"].to_numpy()
+        affinity = exposure._affinities(track, listener, 120, 500, seed=1)
+        assert affinity.mean() == pytest.approx(0, abs=0.05)
+        assert affinity.std() == pytest.approx(1, abs=0.15)
+
     def test_is_higher_for_who_is_drawn_to_the_song(self):
         met = met_with(pull=1.5, likes=1.0, base=-1.0)
         affinity = met.exposed.affinity

@@ -22,9 +22,23 @@ from earmark.feedback.sources.table import TableHistory
 from earmark.feedback.store import Store
 from exports_made import lay_out
 from feedback_tools import (
-    DAY_US, KEY, NOON_US, NOW_US, SECOND_US, ToldOfNobody, column_of, held, importer, like, new_address, number_of,
-    play, refusing, rows_of, take,
-)  # fmt: skip
+    DAY_US,
+    KEY,
+    NOON_US,
+    NOW_US,
+    SECOND_US,
+    ToldOfNobody,
+    column_of,
+    held,
+    importer,
+    like,
+    new_address,
+    number_of,
+    play,
+    refusing,
+    rows_of,
+    take,
+)
 from postgresql_server import DATABASES
 
 # As in an export of 2022, everything that Spotify put into a row; SECRETS is what must not get any further.
@@ -57,9 +71,21 @@ PODCAST = {
 }  # fmt: skip
 BROKEN = {**ROW, "ms_played": "ten o'clock of wanda.kowalska-77"}
 SECRETS = (
-    "wanda", "kowalska", "92.40.248.131", "2a02:c7f", "SM-G960F", "samsung", "Android", "Mozilla", "Gecko", "Linux",
-    "Sheffield", "Yorkshire", "Embarrassing", "Divorce",
-)  # fmt: skip
+    "wanda",
+    "kowalska",
+    "92.40.248.131",
+    "2a02:c7f",
+    "SM-G960F",
+    "samsung",
+    "Android",
+    "Mozilla",
+    "Gecko",
+    "Linux",
+    "Sheffield",
+    "Yorkshire",
+    "Embarrassing",
+    "Divorce",
+)
 OUTSIDE = ListenerKey(b"the key that lies outside the project")
 
 

@@ -145,7 +145,7 @@ class TestTheKey:
         monkeypatch.delenv(KEY)
         load_key()
         key_file().write_text(text)
-        with pytest.raises(FeedbackError, match="listener.key has"):
+        with pytest.raises(FeedbackError, match=r"listener\.key has"):
             load_key()
 
     def test_of_just_enough_characters_will_do(self, monkeypatch):
@@ -193,7 +193,7 @@ EVENTS = st.tuples(
     st.sampled_from([None, 0, 1, 180_000]),  # ms_played
     st.sampled_from([None, 0.0, 0.25, 0.5, 1.0]),  # value
     st.sampled_from(["", "calm", "loud"]),  # word
-)  # fmt: skip
+)
 
 
 def ids(events: list[tuple]) -> list[int]:
@@ -211,7 +211,7 @@ def ids(events: list[tuple]) -> list[int]:
 
 def essence(event: tuple) -> tuple:
     """What an event is: without a time a state, whatever its value and its length are just now."""
-    listener, song, kind, at_us, ms_played, value, word = event
+    listener, song, kind, at_us, *_, word = event
     return (listener, song, kind, word) if at_us is None else event
 
 

@@ -1,4 +1,4 @@
-"""Importers and servers killed in the middle: the same import once more, and exactly the events are there that should be."""
+"""Importers and servers killed in the middle: the same import once more, and exactly what should be there is."""
 
 import functools
 import os
@@ -21,21 +21,31 @@ from earmark.errors import FeedbackError
 from earmark.feedback import door
 from earmark.feedback.store import Store
 from feedback_tools import (
-    KEY, Numbered, column_of, held, importer, lenient, new_address, number_of, refusing, rows_of,
-)  # fmt: skip
+    KEY,
+    Numbered,
+    column_of,
+    held,
+    importer,
+    lenient,
+    new_address,
+    number_of,
+    refusing,
+    rows_of,
+)
 from postgresql_server import DATABASES
 from scratch import CHECKOUT
 
 ROWS = 3_000
 BUSY = refusing("plays", 12, suite="listening", rule="busy")  # of Numbered's forty listeners half have more each day
 
-# The importer as a process of its own. It dies by its own hand when `moment` has come for the n-th time, or goes slowly.
+# The importer as a process of its own. It dies by its own hand when ``moment`` comes for the n-th time, or goes slowly.
 IMPORTER = """
 import os, signal, sys, time
 from pathlib import Path
 from earmark.feedback import door, store
 from feedback_tools import Numbered, importer, refusing
-url, first, count, moment, n, pause = sys.argv[1], *map(int, sys.argv[2:4]), sys.argv[4], int(sys.argv[5]), float(sys.argv[6])
+url, first, count, moment, n, pause = sys.argv[1:]
+first, count, n, pause = int(first), int(count), int(n), float(pause)
 door.BATCH = 200
 
 def dies_before(owner, name, applies=lambda *given: True):
@@ -261,7 +271,7 @@ class TestAServer:
                     yield row
 
         with Store(server.url) as store:
-            with pytest.raises(FeedbackError, match="cannot be used.*the same command again adds the rest") as raised:
+            with pytest.raises(FeedbackError, match=r"cannot be used.*the same command again adds the rest") as raised:
                 importer(store, lenient).run(Doomed(CHECKOUT / "params.yaml", 0, ROWS), Path("/nonexistent"))
             assert "postgresql://postgres@127.0.0.1" in str(raised.value)
             server.start()

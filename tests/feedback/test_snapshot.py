@@ -16,13 +16,33 @@ from earmark.feedback import door
 from earmark.feedback.event import About
 from earmark.feedback.identity import UNDATED
 from earmark.feedback.snapshot import (
-    EVENT_SCHEMA, FLAG_SCHEMA, LISTENER_SCHEMA, SONG_SCHEMA, Written, changed_days, check_snapshot, event_tables, write_empty,
+    EVENT_SCHEMA,
+    FLAG_SCHEMA,
+    LISTENER_SCHEMA,
+    SONG_SCHEMA,
+    Written,
+    changed_days,
+    check_snapshot,
+    event_tables,
+    write_empty,
     write_snapshot,
-)  # fmt: skip
+)
 from earmark.feedback.store import Store
 from feedback_tools import (
-    DAY_US, NOON_DAY, NOON_US, NOW_US, SECOND_US, like, new_address, number_of, play, refusing, rows_of, song, take,
-)  # fmt: skip
+    DAY_US,
+    NOON_DAY,
+    NOON_US,
+    NOW_US,
+    SECOND_US,
+    like,
+    new_address,
+    number_of,
+    play,
+    refusing,
+    rows_of,
+    song,
+    take,
+)
 from postgresql_server import DATABASES
 from scratch import CHECKOUT
 
@@ -58,6 +78,18 @@ def differ(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
     return {name for name in {*before, *after} if before.get(name) != after.get(name)}
 
 
+def snapshot(store: Any, folder: Path) -> set[str]:
+    """Write it; which of its tables are new, changed or gone, as seen on disk, and as it says itself."""
+    before = files(folder)
+    written = write_snapshot(store, folder)
+    after = files(folder)
+    touched = {name for name in differ(before, after) if name.endswith(".parquet")}
+    gone = touched - set(after)
+    days = sum(name.startswith("events/") for name in after)
+    assert written == Written(days, len(touched - gone), len(gone))
+    return touched
+
+
 def is_what_the_store_holds(folder: Path, store: Store) -> None:
     """Row by row, by another way than that in which the snapshot is made."""
     columns = ["event_id", "at_us", "listener_id", "song_id", "source", "kind", "ms_played", "value", "word", "times"]
@@ -73,7 +105,7 @@ def is_what_the_store_holds(folder: Path, store: Store) -> None:
 class TestASnapshot:
     def test_is_a_file_for_each_day_and_one_for_what_has_no_time(self, store, tmp_path):
         take(store, three_days(), judge=BUSY)
-        assert write_snapshot(store, tmp_path / "s") == Written(days=4, changed=4, removed=0)
+        assert write_snapshot(store, tmp_path / "s") == Written(days=4, changed=7, removed=0)
         assert set(files(tmp_path / "s")) == {
             *DAYS, "events/undated.parquet", "songs.parquet", "listeners.parquet", "flags.parquet", "snapshot.json",
         }  # fmt: skip
@@ -99,13 +131,13 @@ class TestASnapshot:
             assert pq.read_schema(tmp_path / "s" / name).remove_metadata() == schema
 
     def test_of_an_empty_store_is_one_too(self, store, tmp_path):
-        assert write_snapshot(store, tmp_path / "s") == Written(0, 0, 0)
+        assert write_snapshot(store, tmp_path / "s") == Written(0, 3, 0)
         write_empty(tmp_path / "empty")
         assert contents(tmp_path / "s") == contents(tmp_path / "empty")
         assert list(event_tables(tmp_path / "s")) == list(event_tables(tmp_path / "empty")) == []
 
     def test_that_is_not_there_is_an_error_that_says_what_makes_one(self, tmp_path):
-        with pytest.raises(FeedbackError, match="`dvc pull`.*earmark feedback snapshot"):
+        with pytest.raises(FeedbackError, match=r"`dvc pull`.*earmark feedback snapshot"):
             check_snapshot(tmp_path)
         with pytest.raises(FeedbackError, match="no snapshot"):
             list(event_tables(tmp_path))
@@ -152,7 +184,7 @@ class TestTheNextOne:
         write_snapshot(store, tmp_path / "s")
         before = files(tmp_path / "s")
         take(store, three_days(), judge=BUSY, again=True)
-        assert write_snapshot(store, tmp_path / "s") == Written(4, 0, 0)
+        assert snapshot(store, tmp_path / "s") == set()
         assert files(tmp_path / "s") == before
 
     def test_with_a_new_day_leaves_all_old_days_alone_to_the_inode(self, store, tmp_path):
@@ -160,7 +192,7 @@ class TestTheNextOne:
         write_snapshot(store, tmp_path / "s")
         before = files(tmp_path / "s")
         take(store, [play("ann", NOON_US + DAY_US)])
-        assert write_snapshot(store, tmp_path / "s") == Written(5, 1, 0)
+        assert snapshot(store, tmp_path / "s") == {"events/2026/2026-11-21.parquet"}
         assert differ(before, files(tmp_path / "s")) == {"events/2026/2026-11-21.parquet", "snapshot.json"}
         is_what_the_store_holds(tmp_path / "s", store)
 
@@ -169,53 +201,45 @@ class TestTheNextOne:
         write_snapshot(store, tmp_path / "s")
         before = files(tmp_path / "s")
         take(store, [play("zoe", NOON_US - DAY_US)])
-        assert write_snapshot(store, tmp_path / "s") == Written(4, 1, 0)
+        assert snapshot(store, tmp_path / "s") == {DAYS[1]}
         assert differ(before, files(tmp_path / "s")) == {DAYS[1], "snapshot.json"}
         is_what_the_store_holds(tmp_path / "s", store)
 
     def test_after_an_overlapping_import_says_only_what_really_changed(self, store, tmp_path):
         take(store, three_days())
         write_snapshot(store, tmp_path / "s")
-        before = files(tmp_path / "s")
         take(store, [*three_days(), play("zoe", NOON_US)])  # one batch, all days
-        assert write_snapshot(store, tmp_path / "s").changed == 1
-        assert differ(before, files(tmp_path / "s")) == {DAYS[2], "snapshot.json"}
+        assert snapshot(store, tmp_path / "s") == {DAYS[2]}
 
     def test_with_a_new_song_or_a_changed_like_writes_that_anew(self, store, tmp_path):
         take(store, three_days())
         write_snapshot(store, tmp_path / "s")
-        before = files(tmp_path / "s")
         take(store, [like("ann", value=0.0)])
-        write_snapshot(store, tmp_path / "s")
-        assert differ(before, between := files(tmp_path / "s")) == {"events/undated.parquet", "snapshot.json"}
+        assert snapshot(store, tmp_path / "s") == {"events/undated.parquet"}
         take(store, [play("ann", NOON_US, 99)])
-        write_snapshot(store, tmp_path / "s")
-        assert differ(between, files(tmp_path / "s")) == {DAYS[2], "songs.parquet", "snapshot.json"}
+        assert snapshot(store, tmp_path / "s") == {DAYS[2], "songs.parquet"}
         is_what_the_store_holds(tmp_path / "s", store)
 
     def test_after_a_flag_changed_has_the_flag(self, store, tmp_path):
         take(store, three_days())
         write_snapshot(store, tmp_path / "s")
-        before = files(tmp_path / "s")
         take(store, three_days(), judge=BUSY, again=True)
-        assert len(changed_days(store, tmp_path / "s")) == 1
-        write_snapshot(store, tmp_path / "s")
-        assert differ(before, files(tmp_path / "s")) == {"flags.parquet", "snapshot.json"}
+        assert changed_days(store, tmp_path / "s") == [NOON_DAY]
+        assert snapshot(store, tmp_path / "s") == {"flags.parquet"}
         is_what_the_store_holds(tmp_path / "s", store)
 
     def test_of_a_store_that_forgot_somebody_has_lost_whose_days_those_were(self, store, tmp_path):
         take(store, [*three_days(), play("zoe", NOON_US + 9 * DAY_US), like("zoe", 5)])
         write_snapshot(store, tmp_path / "s")
         store.forget([number_of("zoe")], NOW_US)
-        assert write_snapshot(store, tmp_path / "s") == Written(4, 1, 1)
+        assert snapshot(store, tmp_path / "s") == {"events/2026/2026-11-29.parquet", "events/undated.parquet"}
         assert "events/2026/2026-11-29.parquet" not in files(tmp_path / "s")
         is_what_the_store_holds(tmp_path / "s", store)
         store.forget([number_of("ann")], NOW_US)
-        assert write_snapshot(store, tmp_path / "s").removed == 1
+        assert snapshot(store, tmp_path / "s") == {*DAYS, "events/undated.parquet", "listeners.parquet"}
         assert "events/undated.parquet" not in files(tmp_path / "s")
-        before = files(tmp_path / "s")
-        assert write_snapshot(store, tmp_path / "s") == Written(3, 0, 0)
-        assert files(tmp_path / "s") == before
+        is_what_the_store_holds(tmp_path / "s", store)
+        assert snapshot(store, tmp_path / "s") == set()
 
     def test_of_another_store_takes_the_place_of_all_that_was_there(self, store, tmp_path):
         take(store, three_days())
@@ -223,7 +247,13 @@ class TestTheNextOne:
         with Store(f"sqlite:///{tmp_path}/other.db") as other:
             take(other, [play("zoe", NOON_US - 500 * DAY_US), play("zoe", NOON_US)])
             assert len(changed_days(other, tmp_path / "s")) == 2
-            assert write_snapshot(other, tmp_path / "s") == Written(2, 2, 3)
+            tables = {"songs.parquet", "listeners.parquet"}
+            assert snapshot(other, tmp_path / "s") == {
+                *DAYS,
+                "events/undated.parquet",
+                *tables,
+                "events/2025/2025-07-08.parquet",
+            }
             is_what_the_store_holds(tmp_path / "s", other)
         assert len(changed_days(store, tmp_path / "s")) == 4
 
@@ -231,11 +261,11 @@ class TestTheNextOne:
         take(store, three_days())
         write_snapshot(store, tmp_path / "s")
         (tmp_path / "s" / DAYS[0]).unlink()
-        assert write_snapshot(store, tmp_path / "s") == Written(4, 1, 0)
+        assert snapshot(store, tmp_path / "s") == {DAYS[0]}
         (tmp_path / "s" / "songs.parquet").write_bytes(b"PAR1 half of a")
         (tmp_path / "s" / DAYS[1]).write_bytes(b"")
         (tmp_path / "s" / "snapshot.json").write_text('{"store"')
-        assert write_snapshot(store, tmp_path / "s") == Written(4, 1, 0)
+        assert snapshot(store, tmp_path / "s") == {"songs.parquet", DAYS[1]}
         is_what_the_store_holds(tmp_path / "s", store)
 
 
@@ -335,7 +365,8 @@ class TestKilledInTheMiddle:
             capture_output=True,
         )
         assert json.loads((tmp_path / "s" / "snapshot.json").read_text()) == manifest
-        assert write_snapshot(store, tmp_path / "s").changed == 1  # the two others were whole
+        rest = {DAYS[2], "songs.parquet", "flags.parquet"}  # the two other days were whole
+        assert snapshot(store, tmp_path / "s") == rest
         is_what_the_store_holds(tmp_path / "s", store)
 
 

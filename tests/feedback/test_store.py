@@ -1,5 +1,6 @@
 """The store on both of its databases: what is added once stays once, states change, and several may write at a time."""
 
+import itertools
 import subprocess
 import sys
 import threading
@@ -11,14 +12,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.errors import FeedbackError
-from earmark.feedback.event import Song
+from earmark.feedback.event import About, Song
 from earmark.feedback.identity import ListenerKey
 from earmark.feedback.store import Batch, Store
 from earmark.feedback.tables import ABOUT, ADDRESS, address
 from feedback_tools import (
-    DAY_US, HOUR_US, KEY, NOON_DAY, NOON_US, NOW_US, SECOND_US, column_of, held, importer, like, new_address, number_of,
-    play, rows_of, song, take,
-)  # fmt: skip
+    DAY_US,
+    HOUR_US,
+    KEY,
+    NOON_DAY,
+    NOON_US,
+    NOW_US,
+    SECOND_US,
+    Numbered,
+    Told,
+    ToldOfNobody,
+    column_of,
+    held,
+    importer,
+    like,
+    new_address,
+    number_of,
+    play,
+    rows_of,
+    song,
+    take,
+)
 from postgresql_server import DATABASES
 from scratch import CHECKOUT
 
@@ -163,7 +182,7 @@ class TestAState:
         told = [like(who, value=value, times=times) for who, value, times in rows]
         bounds = [0, *sorted({min(cut, len(told)) for cut in cuts}), len(told)]
         with Store(f"sqlite:///{tmp_path_factory.mktemp('store')}/feedback.db") as store:
-            take(store, *(told[a:b] for a, b in zip(bounds, bounds[1:], strict=False)))
+            take(store, *(told[a:b] for a, b in itertools.pairwise(bounds)))
             found = {row[3]: (row[8], row[10]) for row in rows_of(store, "events")}
         last = {number_of(who): value for who, value, _ in rows}
         most = {number_of(who): max(t for w, _, t in rows if w == who) for who, _, _ in rows}
@@ -195,15 +214,11 @@ class TestASong:
 
 class TestAListener:
     def test_is_known_by_coarse_things_of_which_the_newest_count(self, store):
-        from earmark.feedback.event import About
-
         take(store, [play(about=About(age=34, country="NO"))])
         take(store, [play(number=2, about=About(age=41)), play("bob", about=None)])
         assert rows_of(store, "listeners") == [(number_of("ann"), "40–49", None, "NO", None)]
 
     def test_of_whom_one_batch_tells_several_things_is_known_by_all_of_them(self, store):
-        from earmark.feedback.event import About
-
         take(
             store, [play(about=About(age=34)), play(number=2, about=About(country="NO")), play(number=3, about=About())]
         )
@@ -237,8 +252,6 @@ class TestAStore:
             Store(url)
 
     def test_counts_people_and_days_that_there_are(self, store):
-        from feedback_tools import ToldOfNobody
-
         take(store, [play(), play(at_us=NOON_US - DAY_US), play("bob", number=2), like("eve")])
         take(store, [play(None, None, 3, times=100)], source=ToldOfNobody)
         counts = store.counts()
@@ -287,9 +300,9 @@ class TestAStore:
         columns = {
             "day": [NOON_DAY, NOON_DAY], "event_id": [1, 2], "at_us": [NOON_US, NOON_US], "listener_id": [1, None],
             "song_id": [1, 1], "source": ["told", "told"], "kind": ["play", "play"], "ms_played": [1, 1],
-            "value": [None, None], "word": [None, None], "times": [1, 1], "started": [None, None], "ended": [None, None],
+            "times": [1, 1], **{name: [None, None] for name in ("value", "word", "started", "ended")},
         }  # fmt: skip
-        with pytest.raises(FeedbackError, match="(?i)null"):
+        with pytest.raises(FeedbackError, match=r"(?i)null"):
             store.add(Batch(columns, {1: song(1)}))
         assert not any(held(store).values()) and not store.day_versions()
         columns["listener_id"] = [1, 2]
@@ -313,9 +326,9 @@ with Store(url) as store:
 
 
 class TestSeveralWriters:
-    def test_of_overlapping_files_lose_nothing_and_double_nothing(self, url):
-        """Four processes begin at once with a store that is not even there; each event is in two of their files."""
-        ranges = [(0, 2000), (1000, 2000), (2000, 2000), (3000, 1000), (0, 1000)][:4] + [(0, 1000)]
+    def test_of_overlapping_files_lose_nothing_and_double_nothing(self, url, tmp_path):
+        """Five processes begin at once with a store that is not even there; each event is in two of their files."""
+        ranges = [(0, 2000), (1000, 2000), (2000, 2000), (3000, 1000), (0, 1000)]
         writers = [
             subprocess.Popen(
                 [sys.executable, "-c", IMPORT, url, str(first), str(count), "300"], cwd=CHECKOUT / "tests",
@@ -333,18 +346,18 @@ class TestSeveralWriters:
         assert [writer.returncode for writer in writers] == [0] * 5, ends
         with Store(url) as store:
             assert sum(int(told) for told, _ in ends) == 4000  # each was new to exactly one of them
-            alone = f"{url}-alone" if url.startswith("sqlite") else None
-            if alone:
-                with Store(alone) as other:
-                    from feedback_tools import Numbered
-
-                    importer(other).run(Numbered(CHECKOUT / "params.yaml", 0, 4000), Path("/nonexistent"))
-                    assert held(store) == held(other)
-            assert len(rows_of(store, "events")) == 4000
-            assert len(set(column_of(store, "events", "at_us"))) == 4000
+            together = held(store)
+        with Store(f"sqlite:///{tmp_path}/alone.db") as alone:
+            importer(alone).run(Numbered(CHECKOUT / "params.yaml", 0, 4000), Path("/nonexistent"))
+            assert held(alone) == together
+        assert len(together["events"]) == len({row[2] for row in together["events"]}) == 4000
 
     def test_in_threads_of_one_process_on_one_day_lose_nothing_and_double_nothing(self, url):
         problems: list[BaseException] = []
+
+        def told(offset: int, part: int) -> list[tuple[int, int]]:
+            return [(NOON_US + (offset + part * 20 + n) * SECOND_US, n % 5) for n in range(40)]
+
         with Store(url) as store:
             store.use_key(KEY)
 
@@ -352,9 +365,7 @@ class TestSeveralWriters:
             try:
                 with Store(url) as store:
                     for part in range(8):
-                        rows = [
-                            play("ann", NOON_US + (offset + part * 20 + n) * SECOND_US, n % 5) for n in range(40)
-                        ]  # fmt: skip
+                        rows = [play(at_us=at_us, number=number) for at_us, number in told(offset, part)]
                         take(store, rows[::-1] if offset % 20 else rows)
             except BaseException as problem:
                 problems.append(problem)
@@ -365,12 +376,7 @@ class TestSeveralWriters:
         for thread in threads:
             thread.join()
         assert problems == []
-        expected = {
-            (NOON_US + (o + p * 20 + n) * SECOND_US, n % 5)
-            for o in (0, 10, 20, 30)
-            for p in range(8)
-            for n in range(40)
-        }
+        expected = set().union(*(told(offset, part) for offset in (0, 10, 20, 30) for part in range(8)))
         with Store(url) as store:
             numbers = {row[0]: int(row[2].removeprefix("song ")) for row in rows_of(store, "songs")}
             assert sorted((row[2], numbers[row[4]]) for row in rows_of(store, "events")) == sorted(expected)
@@ -378,8 +384,7 @@ class TestSeveralWriters:
 
 class TestSuperseding:
     def test_takes_out_exactly_what_the_exact_source_tells_within_the_resolution(self, sqlite):
-        """Coarse plays at each second of two minutes; an exact one in the middle stands for those up to a minute before."""
-        from feedback_tools import Told
+        """Coarse plays at each second of two minutes; an exact one stands for those of the minute before it."""
 
         class Coarse(Told):
             name = "coarse"

@@ -38,10 +38,21 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="session")
 def training() -> ModuleType:
     """flows/training.py as a module."""
-    spec = importlib.util.spec_from_file_location("training", CHECKOUT / "flows" / "training.py")
+    return flow_module("training")
+
+
+@pytest.fixture(scope="session")
+def feedback() -> ModuleType:
+    """flows/feedback.py as a module."""
+    return flow_module("feedback")
+
+
+def flow_module(name: str) -> ModuleType:
+    """A file of flows/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, CHECKOUT / "flows" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["training"] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 

@@ -59,7 +59,7 @@ def _import(root: Path, source: Any, listener: str | None, again: bool, new_key:
 
     params = load_params(root / "params.yaml")
     judge = judging_feedback(root / EXPECTATIONS, params)
-    refusals = REFUSED_FEEDBACK / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{source.name}.csv"
+    refusals = REFUSED_FEEDBACK / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{source.name}.csv"
     with Store.of(root) as store:
         result = importer(root, params, store, judge, listener=listener, new_key=new_key).run(
             source, root / refusals, again=again

@@ -21,10 +21,8 @@ def summary(result: Imported, source: str, refusals: Path) -> str:
     lines += [f"  {result.superseded:9,}  of them told less exactly what is here, removed"] if result.superseded else []
     lines += [f"  {count:9,}  rows refused: {reason}" for reason, count in result.refused.most_common()]
     lines += [f"  {count:9,}  days of a listener: {rule}" for rule, count in result.flagged.most_common()]
-    lines.append(
-        f"{result.of_tracks:,} of {result.events:,} events are of tracks of the catalogue in use; the others are kept "
-        "too."
-    )
+    others = "; the others are kept too" if result.of_tracks < result.events else ""
+    lines.append(f"{result.of_tracks:,} of {result.events:,} events are of tracks of the catalogue in use{others}.")
     if refused:
         lines.append(f"Every refused row with its reason: {refusals}")
     lines.append("Next: earmark feedback snapshot")

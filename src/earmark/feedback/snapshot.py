@@ -120,9 +120,9 @@ def write_snapshot(live: Live, folder: Path) -> Written:
             file.unlink()
             removed += 1
     days = sum((folder / _day_file(day)).is_file() for day in versions)
-    _write(live.songs(), SONG_SCHEMA, ("song_id",), folder / SONGS)
-    _write(live.listeners(), LISTENER_SCHEMA, ("listener_id",), folder / LISTENERS)
-    _write(live.flags(), FLAG_SCHEMA, ("day", "listener_id", "rule"), folder / FLAGS)
+    changed += _write(live.songs(), SONG_SCHEMA, ("song_id",), folder / SONGS)
+    changed += _write(live.listeners(), LISTENER_SCHEMA, ("listener_id",), folder / LISTENERS)
+    changed += _write(live.flags(), FLAG_SCHEMA, ("day", "listener_id", "rule"), folder / FLAGS)
     manifest = {"store": live.name, "days": {str(day): version for day, version in versions.items()}}
     if before != manifest:
         write_json(folder / MANIFEST, manifest)

@@ -30,7 +30,8 @@ def run(params: Params, root: Path) -> None:
     evidence = read_evidence(root / EVIDENCE)
     tracks = read_tracks(root / CATALOGUE).set_index("track_id").reindex(evidence.track_ids)
     before, highest = _before(root, evidence.track_ids)
-    heard = np.bincount(evidence.pairs["track"], minlength=len(evidence.track_ids))
+    played = evidence.pairs[evidence.pairs["plays"] > 0]
+    heard = np.bincount(played["track"], minlength=len(evidence.track_ids))
     found = categorise(
         evidence.factors,
         evidence.pairs,

@@ -22,7 +22,7 @@ from earmark.params import Categories
 
 Ints = npt.NDArray[np.int64]
 
-SURE, UNSURE, TOO_FEW, NEVER = "sure", "unsure", "too few listeners", "not heard yet"
+SURE, UNSURE, TOO_FEW, NEVER = "sure", "unsure", "too few listeners", "no listening known"
 _SHOWN_WORDS, _SHOWN_SONGS = 3, 5
 _SETS_APART = 1.96  # standard errors
 _PRIOR = 20.0  # words, drawn from all songs, that every category is thought to have beforehand
@@ -213,7 +213,7 @@ def apart(counts: pd.DataFrame, cluster: int) -> dict[str, float]:
         counts: How often each term (index) stands in each cluster (columns).
         cluster: Which one.
     """
-    if cluster not in counts or counts.empty:
+    if cluster not in counts or len(counts) < 2:  # a word beside which there is none sets nothing apart
         return {}
     own = counts[cluster].to_numpy(dtype=np.float64)
     rest = counts.drop(columns=cluster).sum(axis=1).to_numpy(dtype=np.float64)

@@ -20,6 +20,7 @@ _PERSONAL = frozenset({
     "faves",
 })
 # fmt: on
+_NO_PLURALS = frozenset({"blues"})
 _SHORTEST = 2
 
 
@@ -75,7 +76,9 @@ def _is_part(sign: str) -> bool:
 
 
 def _singular(key: str, keys: set[str]) -> str:
-    """The same without a plural's end, where that is said too; the 1980s are no plural of 1980."""
+    """The same without a plural's end, where that is said too; the 1980s are no plural of 1980, and bass is none."""
+    if key in _NO_PLURALS or key.endswith("ss"):
+        return key
     for end, instead in (("ies", "y"), ("es", ""), ("s", "")):
         other = key.removesuffix(end) + instead
         if key.endswith(end) and len(key) > len(end) + 2 and other in keys and not other[-1].isdigit():
