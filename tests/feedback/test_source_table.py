@@ -74,7 +74,7 @@ class TestARow:
         source = table(
             " User ID ;Track Name;ARTIST NAME;Played At;What",
             "ann;River;Joni;2024-05-06;skip",
-            listener="user id", title="Track Name", artist="Artist Name", time="played at", event="what",
+            user="user id", title="Track Name", artist="Artist Name", time="played at", event="what",
         )  # fmt: skip
         assert events(source) == [Event("plays.csv:2", RIVER, "skip", "ann", at_us=us(2024, 5, 6), ended="skipped")]
 

@@ -70,7 +70,7 @@ class TableHistory(FeedbackSource):
     service: str = field(  # type: ignore[misc]  # of each team
         default="own", metadata={"help": "Where it happened. Listeners and songs are told apart within it."}
     )
-    listener: str = column("who listened", "listener")
+    user: str = column("who listened", "listener")
     time: str = column("when it happened", "time")
     zone: str = column("each row's time zone, such as Europe/Paris", "zone")
     song: str = column("the service's id of the song", "song_id")
@@ -162,7 +162,7 @@ class TableHistory(FeedbackSource):
             where,
             self._song(cell),
             act.kind,
-            self._text(cell, "listener"),
+            self._text(cell, "user"),
             at_us=self._at_us(cell),
             ended=act.ended,
             about=_about(*(self._text(cell, said) for said in ("age", "gender", "country", "language"))),
