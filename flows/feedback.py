@@ -8,15 +8,16 @@ from the service, say, is validated and snapshotted like it. An export that cann
 is done, and then the run fails, with its name.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
 
 from earmark.adapters import dvc
 from earmark.adapters.prefect import one_at_a_time, pull_task, push_task, stage_task
 from earmark.adapters.prefect_feedback import (
+    Changed,
     changed_since_training,
     collect_task,
     publish,
@@ -63,43 +64,45 @@ def feedback(
     """
     root = find_root(root)
     timeout_s = stage_timeout_hours * 3600
+    collected: dict[str, dict[str, Any]] = {}
+    failed: dict[str, str] = {}
+    flagged: dict[str, int] = {}
+    changed = None
     with one_at_a_time(root):
         if pull:
             pull_task(root, timeout_s)
-        collected: dict[str, dict[str, Any]] = {}
-        failed: dict[str, str] = {}
-        for each in waiting(root / inbox):
-            state = collect_task(root, each, return_state=True)
-            if state.is_completed():
-                collected[each.shown] = state.result()
-            else:
-                failed[each.shown] = str(state.result(raise_on_failure=False))
-        flagged = validate_task(root)
-        written: Written = cast(Any, snapshot_task(root, return_state=True)).result()
-        changed = None
-        if not written.days and not (root / SNAPSHOTS / f"{LISTENING}.dvc").is_file():
-            get_run_logger().info("Nobody has listened yet: the store is empty")
+        try:
+            for each in waiting(root / inbox):
+                state = collect_task(root, each, return_state=True)
+                if state.is_completed():
+                    collected[each.shown] = state.result()
+                else:
+                    failed[each.shown] = str(state.result(raise_on_failure=False))
+            flagged = validate_task(root)
+            snapshot = cast(State[Written], snapshot_task(root, return_state=True))
+            snapshot.result()
+            if snapshot.name != "Empty":
+                version_task(root)
+                changed = _make_targets(root, timeout_s)
+            if changed and train and changed.share >= load_params(root / PARAMS).feedback.retrain_share:
+                train_task(root, changed, training)
+        finally:  # whatever fails: what came in will be known the next time, and is told now or never
             publish(collected, failed, flagged, changed)
-            return _ended(collected, failed)
-        version_task(root)
-        if (root / CATALOGUE).is_file():
-            for stage in dvc.graph_of(root, *TARGETS):
-                stage_task(root, stage, timeout_s)
-            changed = changed_since_training(root)
-        else:
-            get_run_logger().info("There is no catalogue yet, so there are no targets: dvc repro")
-        if changed and train and changed.share >= load_params(root / PARAMS).feedback.retrain_share:
-            train_task(root, changed, training)
-        publish(collected, failed, flagged, changed)
         if push:
             push_task(root, timeout_s)
-    return _ended(collected, failed)
-
-
-def _ended(collected: Mapping[str, dict[str, Any]], failed: Mapping[str, str]) -> dict[str, int]:
     if failed:
         raise FeedbackError(f"These exports could not be read: {'; '.join(map(': '.join, failed.items()))}")
     return {name: counts["new"] for name, counts in collected.items()}
+
+
+def _make_targets(root: Path, timeout_s: float) -> Changed | None:
+    """Run the stages up to `TARGETS`; None where there is no catalogue yet."""
+    if not (root / CATALOGUE).is_file():
+        get_run_logger().info("There is no catalogue yet, so there are no targets: dvc repro")
+        return None
+    for stage in dvc.graph_of(root, *TARGETS):
+        stage_task(root, stage, timeout_s)
+    return changed_since_training(root)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ One at a time: both work on the same files. A run that has to wait waits on the 
 """
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
 from prefect import serve
+from prefect.schedules import Schedule
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -19,19 +21,23 @@ from training import training
 FLOWS: dict[str, Any] = {"training": training, "feedback": feedback}
 
 
-def schedules(root: Path) -> dict[str, dict[str, Any]]:
-    """Name, schedule and parameters of each flow's deployment, as prefect.yaml declares them for `prefect deploy`."""
-    found = {}
-    for declared in yaml.safe_load((root / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]:
-        flow = declared["entrypoint"].rpartition(":")[2]
-        found[flow] = {
-            "name": declared["name"],
-            "cron": [one["cron"] for one in declared["schedules"]],
-            "parameters": declared["parameters"],
-        }
-    return found
+def deployments(root: Path) -> list[Any]:
+    """The deployments that prefect.yaml declares for `prefect deploy`, as this process serves them."""
+    declared = yaml.safe_load((root / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+    return [
+        FLOWS[one["entrypoint"].rpartition(":")[2]].to_deployment(
+            one["name"],
+            schedules=[schedule(**each) for each in one.get("schedules", [])],
+            **{name: one.get(name) for name in ("parameters", "description", "tags")},
+        )
+        for one in declared
+    ]
+
+
+def schedule(*, interval: float | None = None, **declared: Any) -> Schedule:
+    """A schedule of prefect.yaml: ``cron``, ``rrule``, or ``interval`` in seconds, and what else goes with it."""
+    return Schedule(interval=None if interval is None else timedelta(seconds=interval), **declared)
 
 
 if __name__ == "__main__":
-    declared = schedules(find_root())
-    serve(*(FLOWS[name].to_deployment(**declared[name]) for name in declared), pause_on_shutdown=False, limit=1)
+    serve(*deployments(find_root()), pause_on_shutdown=False, limit=1)

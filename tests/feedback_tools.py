@@ -1,5 +1,6 @@
 """For tests of what happens to feedback behind its sources: chosen rows, judges, stores, and what a store holds."""
 
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -129,11 +130,12 @@ def importer(store: Store, judge: Judge = lenient, *, key: ListenerKey = KEY, **
 
 
 def take(store: Store, *files: Iterable[Row], judge: Judge = lenient, again: bool = False, **other: Any) -> Imported:
-    """Import chosen rows, an iterable for each file, with nothing refused on disk but what is asked for."""
+    """Import chosen rows, an iterable for each file; what is refused stays on disk only where it is said."""
     anything = CHECKOUT / "params.yaml"  # what is hashed besides the rows
-    kind = other.pop("source", Told)
-    refusals = other.pop("refusals", Path("/nonexistent/refused.csv"))
-    return importer(store, judge, **other).run(kind(anything, tuple(map(tuple, files))), refusals, again=again)
+    source = other.pop("source", Told)(anything, tuple(map(tuple, files)))
+    with tempfile.TemporaryDirectory() as folder:
+        refusals = other.pop("refusals", Path(folder) / "refused.csv")
+        return importer(store, judge, **other).run(source, refusals, again=again)
 
 
 def new_address(request: pytest.FixtureRequest, folder: Path) -> str:

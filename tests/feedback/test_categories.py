@@ -10,14 +10,23 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from earmark.feedback.estimates.categories import (
-    NEVER, SURE, TOO_FEW, UNSURE, Clustering, _numbered, apart, categorise,
-)  # fmt: skip
+    NEVER,
+    SURE,
+    TOO_FEW,
+    UNSURE,
+    Clustering,
+    _numbered,
+    apart,
+    categorise,
+)
 from earmark.feedback.estimates.factors import factorise
 from estimate_tools import categories
 
 PARAMS = categories(factors=4, count=3, redraws=10)
 NOBODY_BEFORE = pd.DataFrame({"track": pd.Series(dtype="int64"), "category": pd.Series(dtype="int64")})
-NO_WORDS = pd.DataFrame({"track": pd.Series(dtype="int64"), "term": pd.Series(dtype=object), "count": pd.Series(dtype="int64")})
+NO_WORDS = pd.DataFrame(
+    {"track": pd.Series(dtype="int64"), "term": pd.Series(dtype=object), "count": pd.Series(dtype="int64")}
+)
 
 
 @cache
@@ -69,7 +78,11 @@ class TestCategories:
     def test_are_the_same_again(self):
         first, again = found(), found()
         pd.testing.assert_frame_equal(first.members, again.members)
-        assert (first.categories, first.highest, first.silhouette) == (again.categories, again.highest, again.silhouette)
+        assert (first.categories, first.highest, first.silhouette) == (
+            again.categories,
+            again.highest,
+            again.silhouette,
+        )
 
     def test_have_each_song_of_the_catalogue_once_in_order(self):
         members = found(tracks=60).members
@@ -229,18 +242,21 @@ def log_odds(counts: dict[str, tuple[int, int]], word: str, strength: float = 20
     return float((odds - others) / np.sqrt(1 / (own + prior) + 1 / (rest + prior)))
 
 
+COUNTS = {"calm": (40, 12), "loud": (5, 60), "rock": (30, 35), "waltz": (9, 0), "piano": (30, 10), "choir": (25, 9)}
+
+
+def counted() -> pd.DataFrame:
+    """`COUNTS` in three categories: the first one, and the others of which the rest is made up."""
+    rows = {word: {0: own, 1: rest // 2, 2: rest - rest // 2} for word, (own, rest) in COUNTS.items()}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
 class TestNames:
-    COUNTS = {"calm": (40, 12), "loud": (5, 60), "rock": (30, 35), "waltz": (9, 0), "piano": (30, 10), "choir": (25, 9)}
-
-    def table(self) -> pd.DataFrame:
-        rows = {word: {0: own, 1: rest // 2, 2: rest - rest // 2} for word, (own, rest) in self.COUNTS.items()}
-        return pd.DataFrame.from_dict(rows, orient="index")
-
     def test_are_the_three_words_that_set_it_apart_the_clearest_first(self):
-        expected = {word: log_odds(self.COUNTS, word) for word in self.COUNTS}
+        expected = {word: log_odds(COUNTS, word) for word in COUNTS}
         clearest = sorted((word for word in expected if expected[word] > 1.96), key=lambda word: -expected[word])[:3]
-        assert apart(self.table(), 0) == pytest.approx({word: expected[word] for word in clearest})
-        assert list(apart(self.table(), 0)) == clearest
+        assert apart(counted(), 0) == pytest.approx({word: expected[word] for word in clearest})
+        assert list(apart(counted(), 0)) == clearest
 
     def test_of_words_alike_are_in_the_order_of_the_alphabet(self):
         counts = pd.DataFrame({0: [30, 30, 1], 1: [2, 2, 90]}, index=["zither", "accordion", "other"])

@@ -3,13 +3,17 @@
 import csv
 import subprocess
 import sys
+import threading
 import warnings
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -541,6 +545,53 @@ class TestAForgottenListener:
         assert take(store, [play("ann")], again=True).new == 0
         assert store.readmit([number_of("ann")]) == 1
         assert take(store, [play("ann")], again=True).new == 1
+
+
+class Held:
+    """Stops one importer in the middle of its transaction, just before a statement, while another does its work."""
+
+    def __init__(self, store: Store, statement: str) -> None:
+        self._reached, self._go_on, self._statement = threading.Event(), threading.Event(), statement
+        sa.event.listen(store.engine, "before_cursor_execute", self._stop)
+
+    def _stop(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith(self._statement) and not self._reached.is_set():
+            self._reached.set()
+            assert self._go_on.wait(60)
+
+    def run(self, first: Callable[[], Any], second: Callable[[], Any]) -> None:
+        """``first`` until it is held; ``second`` to its end, unless it waits; then the rest of both."""
+        with ThreadPoolExecutor(2) as pool:
+            begun = pool.submit(first)
+            assert self._reached.wait(60)
+            other = pool.submit(second)
+            wait([other], timeout=1)
+            self._go_on.set()
+            begun.result()
+            other.result()
+
+
+class TestTwoAtOnce:
+    def test_who_is_forgotten_while_a_batch_is_on_its_way_is_gone_when_both_are_through(self, stores):
+        one, other = stores(), stores()
+        held = Held(one, "INSERT INTO days")  # the events are written, and nobody sees them yet
+        held.run(
+            lambda: take(one, [play("ann"), play("bob")]),
+            lambda: other.forget([number_of("ann")], NOW_US),
+        )
+        assert column_of(one, "events", "listener_id") == [number_of("bob")]
+        assert column_of(one, "forgotten", "listener_id") == [number_of("ann")]
+
+    def test_the_flags_of_the_later_one_are_not_taken_back_by_the_earlier_one(self, stores):
+        one, other = stores(), stores()
+        strict = refusing("plays", 2, suite="listening", rule="busy")
+        take(one, [play("ann", number=n) for n in range(2)], judge=strict)
+        held = Held(one, "DELETE FROM flags")  # it knows what to flag, by what it saw
+        held.run(
+            lambda: take(one, [play("bob", number=n) for n in range(3)], judge=strict),
+            lambda: take(other, [play("ann", number=2)], judge=strict),
+        )
+        assert flags(one) == {(NOON_DAY, number_of(who), "busy") for who in ("ann", "bob")}
 
 
 def spotify_play(second: int, **other: Any) -> dict[str, Any]:

@@ -29,7 +29,9 @@ def skips_worth(pair) -> float:
 
 class TestAPlay:
     def test_counts_by_who_chose_it(self):
-        chosen, unknown, continued = (plays_worth(pair_of(did("play", share=1.0, chosen=who))) for who in (1, np.nan, 0))
+        chosen, unknown, continued = (
+            plays_worth(pair_of(did("play", share=1.0, chosen=who))) for who in (1, np.nan, 0)
+        )
         assert chosen > unknown > continued > 0
         assert (chosen, unknown, continued) == pytest.approx(
             (targets().chosen, targets().unknown, targets().continued)
@@ -137,9 +139,8 @@ class TestTime:
         assert ahead["weight"] == 1
 
     def test_is_that_of_the_first_time_it_was_heard(self):
-        pair = pair_of(
-            did("play", days_ago=3.0), did("play", days_ago=8.0), did("play", days_ago=np.nan), did("like", days_ago=99.0)
-        )  # fmt: skip
+        plays = [did("play", days_ago=days) for days in (3.0, 8.0, np.nan)]
+        pair = pair_of(*plays, did("like", days_ago=99.0))
         assert pair["first_us"] == doings(did("play", days_ago=8.0)).at_us[0]
         assert np.isnan(pair_of(did("play", days_ago=np.nan))["first_us"])
 
@@ -159,7 +160,11 @@ class TestCountsWithoutATime:
 
 class TestAnAnswer:
     def test_that_came_last_counts(self):
-        told = did("like", value=1.0, days_ago=5.0), did("like", value=0.0, days_ago=2.0), did("rating", value=0.8, days_ago=9.0)
+        told = (
+            did("like", value=1.0, days_ago=5.0),
+            did("like", value=0.0, days_ago=2.0),
+            did("rating", value=0.8, days_ago=9.0),
+        )
         for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
             pair = pair_of(*(told[place] for place in order))
             assert pair["answer"] == 0
@@ -299,9 +304,8 @@ class TestCalibration:
     @pytest.mark.parametrize("like_share", [0.2, 0.5, 0.9])
     def test_then_the_assumed_share_of_all_that_is_heard_is_liked(self, like_share):
         random = np.random.default_rng(8)
-        pairs = pairs_with(
-            np.arange(500), 1, plays=1.0, heard=random.random(500), skipped=random.random(500), returned=random.random(500)
-        )  # fmt: skip
+        done = {name: random.random(500) for name in DOINGS}
+        pairs = pairs_with(np.arange(500), 1, plays=1.0, **done)
         found = calibrate(pairs, targets(like_share=like_share))
         odds = like_share / (1 - like_share) * np.exp(found.log_ratio(pairs))
         assert (odds / (1 + odds)).mean() == pytest.approx(like_share, abs=1e-6)

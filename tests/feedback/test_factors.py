@@ -74,7 +74,11 @@ class TestFactors:
     @pytest.mark.parametrize(("listeners", "songs"), [(FEWEST - 1, 40), (80, FEWEST - 1), (0, 0)])
     def test_of_too_few_there_are_none(self, listeners, songs):
         everything = pd.DataFrame(
-            {"track": np.tile(np.arange(songs), listeners), "listener": np.repeat(np.arange(listeners), songs), "plays": 1.0}
+            {
+                "track": np.tile(np.arange(songs), listeners),
+                "listener": np.repeat(np.arange(listeners), songs),
+                "plays": 1.0,
+            }
         )
         assert factorise(everything, PARAMS) is None
 

@@ -123,6 +123,15 @@ class TestTheKey:
         assert told == {load_key().fingerprint}
         assert [file.name for file in key_file().parent.iterdir()] == ["listener.key"]
 
+    def test_that_another_process_made_a_moment_earlier_stays_and_is_used(self, monkeypatch):
+        def meanwhile(size: int) -> str:
+            if not key_file().exists():
+                key_file().write_text("the one of the other process\n")
+            return "0" * size
+
+        monkeypatch.setattr("earmark.feedback.identity.secrets.token_hex", meanwhile)
+        assert load_key() == load_key() == ListenerKey(b"the one of the other process")
+
     def test_in_the_environment_wins_and_makes_no_file(self, monkeypatch):
         load_key()
         monkeypatch.setenv(KEY, SECRET)

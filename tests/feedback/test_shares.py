@@ -8,8 +8,17 @@ from scipy import integrate, stats
 from scipy.special import expit
 
 from earmark.feedback.estimates.shares import (
-    GRID, Beta, Known, Shares, count, coverage, fit_prior, log_likelihoods, posterior, segment_prior,
-)  # fmt: skip
+    GRID,
+    Beta,
+    Known,
+    Shares,
+    count,
+    coverage,
+    fit_prior,
+    log_likelihoods,
+    posterior,
+    segment_prior,
+)
 from estimate_tools import as_answers
 
 PRIOR = Beta(0.4, 10.0)
@@ -111,9 +120,7 @@ class TestSoftEvidence:
     def test_that_tells_nothing_changes_nothing(self):
         alone = one(posterior(answered(3, 2), PRIOR, 0.9))
         song, said = as_answers([3], [2])
-        with_idle = count(
-            np.append(song, [0] * 500), np.append(said, [np.nan] * 500), 1, log_ratio=np.zeros(505)
-        )  # fmt: skip
+        with_idle = count(np.append(song, [0] * 500), np.append(said, [np.nan] * 500), 1, log_ratio=np.zeros(505))
         assert one(posterior(with_idle, PRIOR, 0.9)) == pytest.approx(alone, abs=1e-12)
 
     def test_unknown_ratios_tell_nothing(self):
@@ -141,9 +148,7 @@ class TestSoftEvidence:
         assert (found.high >= truth).all()
         # As sure as the share of those who played allows, and no surer.
         share = not_liked + truth * (liked - not_liked)
-        np.testing.assert_allclose(
-            found.sd, np.sqrt(share * (1 - share) / listeners) / (liked - not_liked), rtol=0.1
-        )  # fmt: skip
+        np.testing.assert_allclose(found.sd, np.sqrt(share * (1 - share) / listeners) / (liked - not_liked), rtol=0.1)
 
     def test_beyond_all_bounds_is_as_good_as_an_answer(self):
         outright = one(posterior(answered(7, 3), PRIOR, 0.9))

@@ -1,6 +1,7 @@
 """The store on both of its databases: what is added once stays once, states change, and several may write at a time."""
 
 import itertools
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -326,6 +327,19 @@ with Store(url) as store:
 
 
 class TestSeveralWriters:
+    @pytest.mark.parametrize("begin", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+    def test_wait_for_one_who_has_the_file_before_it_is_a_store_at_all(self, tmp_path, begin):
+        """As another process has that makes it at the same moment; SQLite itself would not wait then."""
+        other = sqlite3.connect(tmp_path / "feedback.db", isolation_level=None, check_same_thread=False)
+        other.execute("CREATE TABLE meanwhile (number)")
+        other.execute(begin)
+        ends = threading.Timer(0.5, other.execute, ["COMMIT"])
+        ends.start()
+        with Store(f"sqlite:///{tmp_path}/feedback.db") as store:
+            assert not ends.is_alive()
+            assert take(store, [play()]).new == 1
+        other.close()
+
     def test_of_overlapping_files_lose_nothing_and_double_nothing(self, url, tmp_path):
         """Five processes begin at once with a store that is not even there; each event is in two of their files."""
         ranges = [(0, 2000), (1000, 2000), (2000, 2000), (3000, 1000), (0, 1000)]

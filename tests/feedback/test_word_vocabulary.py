@@ -62,7 +62,9 @@ class TestSpellings:
     def test_keep_apart_what_differs_in_letters(self):
         assert len(set(kept(said("sad", "mad", "sadness")).values())) == 3
 
-    @pytest.mark.parametrize("word", ["日本語", "हिन्दी", "ไทย", "العربية", "עברית", "русский рок", "k-pop", "drum'n'bass", "Ñu"])
+    @pytest.mark.parametrize(
+        "word", ["日本語", "हिन्दी", "ไทย", "العربية", "עברית", "русский рок", "k-pop", "drum'n'bass", "Ñu"]
+    )
     def test_of_all_scripts_stay_whole(self, word):
         assert kept(said(word)) == {word: word.casefold()}
 
@@ -89,7 +91,8 @@ class TestWhatIsLeftOut:
         assert kept(said("calm"), tracks=1) == {"calm": "calm"}
 
     @pytest.mark.parametrize(
-        "word", ["favourites", "Favorite!", "seen live", "to check", "my playlist 3", "I own", "spotify", "MP3", "library"]
+        "word",
+        ["favourites", "Favorite!", "seen live", "to check", "my playlist 3", "I own", "spotify", "MP3", "library"],
     )
     def test_what_speaks_of_the_listener(self, word):
         assert kept(said(word, listeners=50)) == {}

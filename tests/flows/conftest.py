@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from earmark.adapters import dvc
@@ -33,6 +34,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         supervisor.wait_until_ready()
         with temporary_settings(settings):
             yield {name: stack.env[name] for name in ("PREFECT_API_URL", "PREFECT_HOME")}
+            APILogHandler().flush()  # what is not sent yet would wait for this server for a minute after its end
 
 
 @pytest.fixture(scope="session")

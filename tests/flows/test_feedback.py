@@ -6,6 +6,7 @@ called something with MARK in it, so that a name that got out is found wherever 
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,8 +14,9 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
+from threading import Barrier
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -23,6 +25,8 @@ import yaml
 from flow_tools import Watched, runs_of, wait_for
 from prefect import flow, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect.exceptions import ObjectNotFound
+from prefect.logging.handlers import APILogHandler
 
 from earmark.adapters.prefect_feedback import Changed, train_task
 from earmark.catalogue.track import Track, write_tracks
@@ -34,9 +38,10 @@ from earmark.feedback.sources.spotify import SpotifyHistory
 from earmark.feedback.store import Batch, Store
 from earmark.feedback.tables import ADDRESS
 from earmark.params import load_params
+from earmark.workspace import find_root
 from exports_made import lay_out, us
 from feedback_tools import lenient
-from scratch import CHECKOUT, git, scratch_project
+from scratch import CHECKOUT, scratch_project
 from twice import twice_at_once
 
 pytestmark = pytest.mark.slow
@@ -60,12 +65,14 @@ def key() -> Iterator[None]:
 
 
 def watched_project(folder: Path, *, catalogue: bool = True) -> Path:
-    """A scratch project with twelve tracks, the real stages that make targets, and one that must be left alone."""
+    """A scratch project with twelve tracks, the real stages that make targets, and one that must not run."""
     root = scratch_project(folder)
     (root / "flows").symlink_to(CHECKOUT / "flows")
     shutil.copy(CHECKOUT / "expectations.yaml", root)
     declared = yaml.safe_load((CHECKOUT / "dvc.yaml").read_text())["stages"]
-    stages: dict[str, Any] = {"validate": {"cmd": "exit 7", "deps": ["params.yaml"], "outs": ["data/catalogue.parquet"]}}
+    stages: dict[str, Any] = {
+        "validate": {"cmd": "exit 7", "deps": ["params.yaml"], "outs": ["data/catalogue.parquet"]}
+    }
     for name in ("evidence", "targets", "categories"):
         stages[name] = declared[name]
         stages[name]["deps"] = [path for path in declared[name]["deps"] if not path.startswith("src/")]
@@ -79,7 +86,8 @@ def watched_project(folder: Path, *, catalogue: bool = True) -> Path:
         ]
         told = zip(tracks, named, strict=True)
         tracks = [Track(**vars(track) | {"title": title, "artist": artist}) for track, (title, artist) in told]
-        write_tracks(tracks, root / "data/catalogue.parquet")
+        for place in ("data/catalogue.parquet", "data/collections/songbook/tracks.parquet"):
+            write_tracks(tracks, root / place)
     return root
 
 
@@ -104,10 +112,10 @@ OF_TRACKS = [
     played(song, minute=7 * person + 11 * song, who=f"listener {person}") for person in range(6) for song in range(10)
 ]
 ANNAS = [played(song, minute=song) for song in range(5)]
+SAID = [("one", 0, "love"), ("two", 0, "love"), ("two", 1, "ban"), ("six", 2, "love"), ("six", 3, "???")]
 HEARTS = "listener,title,artist,event\n" + "".join(
-    f"{MARK} {who},Title {number},Artist {number},{event}\n"
-    for who, number, event in [("one", 0, "love"), ("two", 0, "love"), ("two", 1, "ban"), ("six", 2, "love"), ("six", 3, "???")]
-)  # fmt: skip
+    f"{MARK} {who},Title {number},Artist {number},{event}\n" for who, number, event in SAID
+)
 EXPORTS = {
     "spotify/endsong_0.json": [*OF_TRACKS, *OF_NO_TRACK, PODCAST, BEFORE_ALL_TIME],
     f"spotify/listener={MARK} anna/Streaming_History_Audio_2024.json": ANNAS,
@@ -119,7 +127,9 @@ EVENTS_OF_TRACKS = len(OF_TRACKS) + len(ANNAS) + 4 * 2
 
 def brought(store: Store, who: str, numbers: Sequence[int], *, ms_played: int) -> int:
     """What the service will do: plays straight into the store, one a second from noon on, with no import around it."""
-    songs = [Song("service", f"track {number % TRACKS}", track_id=f"Title {number % TRACKS}.flac") for number in numbers]
+    songs = [
+        Song("service", f"track {number % TRACKS}", track_id=f"Title {number % TRACKS}.flac") for number in numbers
+    ]
     columns: dict[str, list[Any]] = {
         "day": [DAY] * len(songs),
         "event_id": [hash((who, number)) & 0x7FFF_FFFF for number in numbers],
@@ -141,6 +151,10 @@ def brought(store: Store, who: str, numbers: Sequence[int], *, ms_played: int) -
 class Run(Watched):
     """One run, with what it left for people to read."""
 
+    def state_names(self) -> dict[str, str]:
+        """As the tasks are called in the code: Prefect adds letters of chance to some."""
+        return {re.sub("-[0-9a-f]{3}$", "", name): state for name, state in super().state_names().items()}
+
     def artefact(self, key: str) -> Any:
         with get_client(sync_client=True) as client:
             mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[self.run_id]))
@@ -149,8 +163,6 @@ class Run(Watched):
 
     def told(self) -> str:
         """All that it told anybody: names of tasks, messages of states, its log, its artefacts."""
-        log = wait_for(lambda: [line for line in self.log() if "Finished in state" in line], 20)
-        assert log, "the log did not arrive"
         states = [f"{name} {run.state.message}" for name, run in self.tasks.items()]
         keys = ("feedback", "feedback-collected", "feedback-refused")
         artefacts = [json.dumps(self.artefact(key), ensure_ascii=False) for key in keys]
@@ -158,8 +170,10 @@ class Run(Watched):
 
 
 def run(feedback, root: Path, **parameters: Any) -> Run:
-    """One run in this process."""
-    return Run(feedback.feedback(root=root, return_state=True, **parameters).state_details.flow_run_id)
+    """One run in this process; its log has arrived."""
+    found = Run(feedback.feedback(root=root, return_state=True, **parameters).state_details.flow_run_id)
+    APILogHandler().flush()
+    return found
 
 
 def counted(**numbers: int) -> dict[str, int]:
@@ -214,10 +228,13 @@ class TestAWatchedFolder:
             assert brought(store, "person", range(3), ms_played=180_000) == 3
             assert brought(store, "machine", range(601), ms_played=1_000) == 601
         and_then("brought")
-        broken = {f"spotify/listener={MARK} bert/endsong_0.json": "no JSON at all"}
+        broken = {f"spotify/listener={MARK} bert/README.txt": "another export", "table/x.csv": "colour\nred\n"}
         more = [played(song, minute=900 + song, who=f"late {person}") for person in range(4) for song in range(10)]
         lay_out(root / "inbox", broken | {"spotify/z/endsong_1.json": more})
-        and_then("broken", training="training/served-by-nobody")
+        at_once = feedback.collect_task.with_options(retry_delay_seconds=0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(feedback, "collect_task", at_once)
+            and_then("broken", training="training/served-by-nobody")
         return story
 
     def test_before_anybody_listened_nothing_is_written_and_nothing_is_asked_for(self, story):
@@ -243,7 +260,9 @@ class TestAWatchedFolder:
         assert story.runs["first"].artefact("feedback-collected") == [
             {
                 "export": "spotify/1",
-                **counted(rows=rows + 2, taken=rows, refused=2, events=rows, new=rows, of_tracks=len(OF_TRACKS), files=1),
+                **counted(
+                    rows=rows + 2, taken=rows, refused=2, events=rows, new=rows, of_tracks=len(OF_TRACKS), files=1
+                ),
             },
             {"export": "spotify/2", **counted(rows=5, taken=5, events=5, new=5, of_tracks=5, files=1)},
             {"export": "table/1", **counted(rows=5, taken=4, refused=1, events=8, new=8, of_tracks=8, files=1)},
@@ -259,7 +278,7 @@ class TestAWatchedFolder:
 
     def test_every_refused_row_stands_on_disk_with_its_reason(self, story):
         (row,) = (story.root / ".earmark/refused/table-1.csv").read_text().splitlines()[1:]
-        assert row.startswith("hearts.csv:6,no event")
+        assert row.startswith('hearts.csv:6,"no event: ')
 
     def test_the_whole_is_told_in_words(self, story):
         text = story.runs["first"].artefact("feedback")
@@ -306,7 +325,7 @@ class TestAWatchedFolder:
         assert "1 days of a listener were flagged: too_many_plays" in story.runs["brought"].artefact("feedback")
 
     def test_a_machines_plays_start_no_training_for_no_target_is_made_of_them(self, story):
-        assert 3 / EVENTS_OF_TRACKS < load_params(CHECKOUT / "params.yaml").feedback.retrain_share
+        assert load_params(CHECKOUT / "params.yaml").feedback.retrain_share > 3 / EVENTS_OF_TRACKS
         assert "start training" not in story.runs["brought"].state_names()
 
     def test_enough_change_asks_once_for_a_training(self, story):
@@ -314,8 +333,8 @@ class TestAWatchedFolder:
 
     def test_a_broken_export_fails_its_own_task_and_the_others_are_taken(self, story):
         states = story.runs["broken"].state_names()
-        assert states["collect spotify/3"] == "Failed"
-        assert states["collect spotify/4"] == "Completed"
+        assert (states["collect spotify/3"], states["collect table/2"]) == ("Failed", "Failed")
+        assert (states["collect spotify/4"], states["collect table/1"]) == ("Completed", "Completed")
         (row,) = [row for row in story.runs["broken"].artefact("feedback-collected") if row["new"]]
         assert (row["export"], row["new"]) == ("spotify/4", 40)
         assert states["categories"] == "Completed"
@@ -323,9 +342,14 @@ class TestAWatchedFolder:
     def test_in_the_end_the_run_fails_and_names_it(self, story):
         state = story.runs["broken"].run.state
         assert state.name == "Failed"
-        assert "spotify/3" in state.message and "JSON array" in state.message
-        assert "spotify/4" not in state.message
-        assert "**spotify/3 failed**" in story.runs["broken"].artefact("feedback")
+        assert "spotify/3: " in state.message and "endsong_*.json. Found: README.txt" in state.message
+        assert "table/2: " in state.message and "x.csv does not say which song" in state.message
+        assert "spotify/4" not in state.message and "table/1" not in state.message
+        told = story.runs["broken"].artefact("feedback")
+        assert [line.split("**")[1] for line in told.splitlines() if "failed" in line] == [
+            "spotify/3 failed",
+            "table/2 failed",
+        ]
 
     def test_where_nobody_serves_the_training_the_task_says_so_and_what_to_do(self, story):
         assert story.runs["broken"].state_names()["start training"] == "Missing"
@@ -339,8 +363,6 @@ class TestAWatchedFolder:
             assert MARK not in each.told(), name
 
     def test_no_name_of_a_listener_is_in_what_the_server_keeps(self, story, server):
-        for each in story.runs.values():
-            each.told()  # all has arrived
         kept = bytes_below(Path(server["PREFECT_HOME"]))
         assert [path for path, content in kept.items() if MARK.encode() in content] == []
 
@@ -363,6 +385,17 @@ class TestAWatchedFolder:
         assert len(runs_of(deployment)) == before + 1
 
 
+def test_if_a_stage_fails_the_run_does_and_what_came_in_is_told_all_the_same(server, feedback, tmp_path):
+    root = watched_project(tmp_path)
+    (root / "dvc.yaml").write_text("stages: {targets: {cmd: exit 3}, categories: {cmd: exit 3}}")
+    lay_out(root / "inbox", {"spotify/endsong_0.json": [*OF_TRACKS, PODCAST]})
+    failed = run(feedback, root)
+    assert failed.run.state_name == "Failed"
+    assert failed.state_names()["targets"] == "Failed"
+    assert failed.artefact("feedback-collected")[0]["new"] == len(OF_TRACKS)
+    assert failed.artefact("feedback-refused") == [{"export": "spotify/1", "reason": "no song", "rows": 1}]
+
+
 class TestWithoutACatalogue:
     @pytest.fixture
     def root(self, tmp_path) -> Path:
@@ -374,15 +407,20 @@ class TestWithoutACatalogue:
         assert state.name == "Failed"
         assert "sporify" in state.message and "listenbrainz, " in state.message and "into the folder" in state.message
 
-    def test_two_runs_at_once_take_turns_and_what_came_is_in_once(self, server, feedback, root):
+    def test_two_runs_at_once_take_turns_and_what_came_is_in_once(self, server, feedback, root, monkeypatch):
         lay_out(root / "inbox", {"spotify/endsong_0.json": OF_TRACKS})
+        begun = Barrier(2)
+
+        def find_root_together(start: Path) -> Path:
+            begun.wait(60)
+            return find_root(start)
+
+        monkeypatch.setattr(feedback, "find_root", find_root_together)
         both = twice_at_once(run, feedback, root)
         assert [each.run.state_name for each in both] == ["Completed", "Completed"]
         first, second = sorted(both, key=lambda each: min(task.start_time for task in each.tasks.values()))
-        assert max(task.end_time for task in first.tasks.values()) < min(
-            task.start_time for task in second.tasks.values()
-        )
-        assert second.run.start_time < max(task.end_time for task in first.tasks.values())  # they did meet
+        end = max(task.end_time for task in first.tasks.values())
+        assert end < min(task.start_time for task in second.tasks.values())
         news = [each.artefact("feedback-collected")[0]["new"] for each in (first, second)]
         assert news == [len(OF_TRACKS), 0]
 
@@ -391,7 +429,7 @@ class TestWithoutACatalogue:
     ):
         exports = [OF_TRACKS[place::3] for place in range(3)]
         lay_out(root / "inbox", {f"spotify/{place}/endsong_0.json": rows for place, rows in enumerate(exports)})
-        for place in ("Store.finish", "Store.flag", "snapshot._write", "use"):
+        for place in ("Store.finish", "snapshot._write", "use"):
             assert killed_at(place, root, server) == -signal.SIGKILL
         assert run(feedback, root).run.state_name == "Completed"
         assert "snapshot: listening" in (root / "params.yaml").read_text()
@@ -404,6 +442,42 @@ class TestWithoutACatalogue:
         found, expected = (bytes_below(folder) for folder in (root / SNAPSHOT, tmp_path / "undisturbed"))
         del found["snapshot.json"], expected["snapshot.json"]  # it names its store
         assert found == expected
+
+    def test_served_as_prefect_yaml_says_both_flows_stand_and_a_scheduled_run_appears_by_itself(self, server, root):
+        lay_out(root / "inbox", {"spotify/endsong_0.json": OF_TRACKS})
+        declared = yaml.safe_load((root / "prefect.yaml").read_text())
+        nightly, hourly = declared["deployments"]
+        nightly |= {"name": "seldom", "schedules": [{"cron": "7 5 * * 1", "timezone": "Europe/Oslo"}]}
+        hourly |= {"name": "often", "schedules": [{"interval": 5}]}
+        (root / "prefect.yaml").write_text(yaml.safe_dump(declared))
+        log = root / "serve.log"
+        with log.open("wb") as file:
+            command = [sys.executable, "flows/serve.py"]
+            serving = subprocess.Popen(command, cwd=root, env={**os.environ, **server}, stdout=file, stderr=file)
+        try:
+            often = wait_for(lambda: deployment_named("feedback/often"), 240)
+            assert often is not None, log.read_text()
+            assert often.schedules[0].schedule.interval == timedelta(seconds=5)
+            (weekly,) = deployment_named("training/seldom").schedules
+            assert (weekly.schedule.cron, weekly.schedule.timezone) == ("7 5 * * 1", "Europe/Oslo")
+            done = wait_for(lambda: [one for one in runs_of(often.id) if one.state_name == "Completed"], 300)
+            assert done, log.read_text()
+            assert done[0].auto_scheduled
+            assert Run(done[0].id).state_names() == {
+                **dict.fromkeys(("collect spotify/1", "validate", "snapshot", "version"), "Completed")
+            }
+            assert (often.tags, often.description) == (hourly["tags"], hourly["description"])
+        finally:
+            serving.send_signal(signal.SIGTERM)
+            assert serving.wait(60) == 0
+
+
+def deployment_named(name: str) -> Any:
+    with get_client(sync_client=True) as client:
+        try:
+            return client.read_deployment_by_name(name)
+        except ObjectNotFound:
+            return None
 
 
 KILLED = """
@@ -430,7 +504,7 @@ KILLED = """
 
     where = {"Store": Store, "snapshot": snapshot, "use": using}[sys.argv[1].partition(".")[0]]
     name = sys.argv[1].rpartition(".")[2]
-    if name in ("use", "flag"):
+    if name == "use":
         left.clear()
     setattr(where, name, dying(getattr(where, name)))
     feedback.feedback()

@@ -15,6 +15,7 @@ from prefect.states import Completed
 
 from earmark.adapters import dvc
 from earmark.adapters.prefect import DELAYS_S
+from earmark.errors import EarmarkError, FeedbackError
 from earmark.feedback.collecting import importer
 from earmark.feedback.inbox import Waiting
 from earmark.feedback.judged import Judge
@@ -38,8 +39,8 @@ class Changed:
     """How much the feedback has changed since a training was last started because of it.
 
     Attributes:
-        before: Events of tracks then; 0 where none was.
-        now: Events of tracks now.
+        before: Events of tracks then, flagged ones left out; 0 where none was.
+        now: Events of tracks now, likewise.
     """
 
     before: int
@@ -56,16 +57,23 @@ def collect_task(root: Path, waiting: Waiting) -> dict[str, Any]:
     """One export of the watched folder into the store. Returns what was counted."""
     logger = get_run_logger()
     refusals = root / REFUSED_FEEDBACK / f"{waiting.shown.replace('/', '-')}.csv"
-    with Store.of(root) as store:
-        door = importer(root, load_params(root / PARAMS), store, _judge(root), listener=waiting.listener)
-        result = door.run(waiting.source(), refusals)
+    try:
+        with Store.of(root) as store:
+            door = importer(root, load_params(root / PARAMS), store, _judge(root), listener=waiting.listener)
+            result = door.run(waiting.source(), refusals)
+    except Exception as error:
+        if waiting.listener is None:
+            raise
+        # Errors name paths, and Prefect keeps and shows them with all that they were raised from.
+        text = waiting.without_name(str(error) if isinstance(error, EarmarkError) else repr(error))
+        raise FeedbackError(text) from None
     logger.info("%d rows read, %d taken, %d events new", result.rows, result.told, result.new)
     for reason, count in result.refused.most_common():
         logger.info("%d rows refused: %s", count, reason)
     return result.counts()
 
 
-@task(name="validate", retries=1, retry_delay_seconds=DELAYS_S[0])
+@task(name="validate", task_run_name="validate", retries=1, retry_delay_seconds=DELAYS_S[0])
 def validate_task(root: Path) -> dict[str, int]:
     """Judge every listener's days that have changed since the last snapshot, whoever brought the events."""
     flagged: Counter[str] = Counter()
@@ -77,10 +85,15 @@ def validate_task(root: Path) -> dict[str, int]:
     return dict(flagged)
 
 
-@task(name="snapshot", retries=1, retry_delay_seconds=DELAYS_S[0])
+@task(name="snapshot", task_run_name="snapshot", retries=1, retry_delay_seconds=DELAYS_S[0])
 def snapshot_task(root: Path) -> State[Written]:
-    """The store's snapshot brought up to date; the state is named ``Unchanged`` where nothing had to be written."""
+    """The store's snapshot brought up to date; the state is named ``Unchanged`` where nothing had to be written.
+
+    ``Empty``: nothing was ever in this store. Then it has no snapshot, and one that lies there is another store's.
+    """
     with Store.of(root) as store:
+        if not store.day_versions():
+            return Completed(name="Empty", message="Nobody has listened yet", data=Written(0, 0, 0))
         written = write_snapshot(store, root / SNAPSHOTS / LISTENING)
     text = f"{written.days} days, {written.changed} files new or changed, {written.removed} gone"
     get_run_logger().info(text)
@@ -88,7 +101,7 @@ def snapshot_task(root: Path) -> State[Written]:
     return Completed(name="Completed" if changed else "Unchanged", message=text, data=written)
 
 
-@task(name="version")
+@task(name="version", task_run_name="version")
 def version_task(root: Path) -> None:
     """The snapshot into DVC's care, and into use."""
     from earmark.catalogue.imports.using import use
@@ -100,17 +113,20 @@ def version_task(root: Path) -> None:
 def changed_since_training(root: Path) -> Changed:
     """What `TRAINED_WITH` remembers, beside what the stage `evidence` has counted."""
     before = read_json(root / TRAINED_WITH)["events_of_tracks"] if (root / TRAINED_WITH).is_file() else 0
-    return Changed(before, read_json(root / EVIDENCE_SUMMARY)["events_of_tracks"])
+    told = read_json(root / EVIDENCE_SUMMARY)
+    return Changed(before, told["events_of_tracks"] - told["events_flagged"])
 
 
-@task(name="start training", retries=2, retry_delay_seconds=DELAYS_S)
+@task(name="start training", task_run_name="start training", retries=2, retry_delay_seconds=DELAYS_S)
 def train_task(root: Path, changed: Changed, deployment: str) -> State[str]:
     """Ask for a run of the flow `training`; it begins when this one has ended. ``Missing``: nobody serves that flow."""
     from prefect.deployments import run_deployment
     from prefect.exceptions import ObjectNotFound
 
+    # Asked for again after a kill or a lost answer, the same change is the same run.
+    key = f"{dvc.data_hash(root, SNAPSHOTS / LISTENING)} {changed.before} {changed.now}"
     try:
-        run = cast(FlowRun, run_deployment(deployment, timeout=0, as_subflow=False))
+        run = cast(FlowRun, run_deployment(deployment, timeout=0, as_subflow=False, idempotency_key=key))
     except ObjectNotFound:
         text = f"There is no deployment {deployment}; `earmark up` serves it. Train by hand: python flows/training.py"
         get_run_logger().warning(text)

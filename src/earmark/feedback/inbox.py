@@ -41,6 +41,10 @@ class Waiting:
         """What it is called where others read it: the listener's name is not in it."""
         return f"{self.name}/{self.number}"
 
+    def without_name(self, text: str) -> str:
+        """``text``, in which the path may stand, without the listener's name."""
+        return text if self.listener is None else text.replace(self.path.name, f"{_LISTENER}…")
+
     def source(self) -> FeedbackSource:
         """What reads it."""
         return load_feedback_source(self.name)(self.path)
