@@ -30,7 +30,7 @@ from earmark.errors import FeedbackError
 from earmark.feedback.inbox import waiting
 from earmark.feedback.snapshot import Written
 from earmark.params import load_params
-from earmark.workspace import CATALOGUE, LISTENING, PARAMS, SNAPSHOTS, find_root
+from earmark.workspace import CATALOGUE, PARAMS, find_root
 
 TARGETS = ("categories", "targets")
 

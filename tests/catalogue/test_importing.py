@@ -18,7 +18,7 @@ from earmark.catalogue.imports import importing
 from earmark.catalogue.imports.importing import import_collection
 from earmark.catalogue.imports.inspecting import FINDING, inspect_all
 from earmark.catalogue.imports.since import unlisted
-from earmark.catalogue.imports.using import use_collection
+from earmark.catalogue.imports.using import use, use_collection
 from earmark.catalogue.sources.folder import FolderSource
 from earmark.catalogue.sources.source import Candidate, Refusal
 from earmark.catalogue.sources.table import TableSource
@@ -465,15 +465,20 @@ class TestErrors:
 
 
 class TestUseCollection:
-    def test_changes_that_line_alone(self, root):
+    def test_changes_that_line_and_the_feedbacks_alone(self, root):
         before = (root / "params.yaml").read_text(encoding="utf-8").splitlines()
         use_collection(root, "my-music")
         after = (root / "params.yaml").read_text(encoding="utf-8").splitlines()
         changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
-        assert len(changed) == 1
-        old, new = changed[0]
-        assert old.split("#")[1] == new.split("#")[1]
-        assert load_params(root / "params.yaml").catalogue.collection == "my-music"
+        assert [old.split("#")[1] for old, _ in changed] == [new.split("#")[1] for _, new in changed]
+        params = load_params(root / "params.yaml")
+        assert (len(changed), params.catalogue.collection, params.feedback.snapshot) == (2, "my-music", "none")
+
+    def test_the_snapshot_of_ones_own_store_stays_in_use(self, root):
+        use(root, "feedback", "snapshot", "listening")
+        for name in ("my-music", "songbook"):
+            use_collection(root, name)
+            assert load_params(root / "params.yaml").feedback.snapshot == "listening"
 
     @pytest.mark.parametrize(
         "name", ["2024", "true", "1e3", "音楽", "null", "a.b", "a-very-long-name-beyond-the-comment-column"]

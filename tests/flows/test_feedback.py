@@ -239,7 +239,7 @@ class TestAWatchedFolder:
 
     def test_before_anybody_listened_nothing_is_written_and_nothing_is_asked_for(self, story):
         assert story.runs["nobody"].run.state_name == "Completed"
-        assert story.runs["nobody"].state_names() == {"validate": "Completed", "snapshot": "Unchanged"}
+        assert story.runs["nobody"].state_names() == {"validate": "Completed", "snapshot": "Empty"}
         assert story.params["nobody"] == (CHECKOUT / "params.yaml").read_text()
         assert story.snapshots["nobody"] == {}
         assert story.asked_for["nobody"] == 0
@@ -406,6 +406,14 @@ class TestWithoutACatalogue:
         state = run(feedback, root).run.state
         assert state.name == "Failed"
         assert "sporify" in state.message and "listenbrainz, " in state.message and "into the folder" in state.message
+
+    def test_while_this_store_is_empty_the_snapshot_that_was_pulled_of_another_stays(self, server, feedback, root):
+        with Store(f"sqlite:///{root}/other.db") as store:
+            brought(store, "colleague", range(5), ms_played=180_000)
+            write_snapshot(store, root / SNAPSHOT)
+        before = bytes_below(root / SNAPSHOT)
+        assert run(feedback, root).run.state_name == "Completed"
+        assert bytes_below(root / SNAPSHOT) == before
 
     def test_two_runs_at_once_take_turns_and_what_came_is_in_once(self, server, feedback, root, monkeypatch):
         lay_out(root / "inbox", {"spotify/endsong_0.json": OF_TRACKS})
