@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.feedback.estimates.evidence import DOINGS, Meaning, calibrate
@@ -79,6 +79,7 @@ class TestAPlay:
 
 
 class TestASkip:
+    @settings(deadline=None)
     @given(st.lists(st.floats(0, 0.94), min_size=2, max_size=6, unique=True))
     def test_speaks_against_the_track_the_more_the_earlier_it_came(self, shares):
         ordered = sorted(shares)

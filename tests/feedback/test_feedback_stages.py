@@ -9,27 +9,34 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from earmark.catalogue.track import read_tracks, write_tracks
 from earmark.errors import CatalogueError, FeedbackError
 from earmark.feedback.estimates.categories import NEVER
 from earmark.feedback.estimates.files import read_evidence
 from earmark.feedback.estimates.targets import COLUMNS
 from earmark.feedback.event import About, Event
-from earmark.stages import categories, evidence, silence, targets
+from earmark.feedback.simulation.world import simulate
+from earmark.stages import categories, evidence, listeners, listening, silence, targets
 from earmark.workspace import (
     CATALOGUE,
     CATEGORIES,
     CATEGORIES_SUMMARY,
     CATEGORY_NAMES,
+    COLLECTIONS,
     EVIDENCE,
     EVIDENCE_SUMMARY,
+    SNAPSHOTS,
+    SONGBOOK,
     TARGETS,
     TARGETS_SUMMARY,
+    TRACKS,
 )
 from estimate_tools import params_of, project, track
-from feedback_tools import DAY_US, NOON_US, ToldOfNobody, like, number_of, play, refusing, song
+from feedback_tools import DAY_US, NOON_US, ToldOfNobody, lenient, like, number_of, play, refusing, song
 
 WRITTEN = (TARGETS, TARGETS_SUMMARY, CATEGORIES, CATEGORY_NAMES, CATEGORIES_SUMMARY, EVIDENCE_SUMMARY)
 SONGS, LISTENERS = 84, 90
+PEOPLE = {"listeners": 60, "plays_per_listener": 25.0, "bots": 0, "days": 60}
 FEW = params_of(categories={"factors": 4, "redraws": 5, "count": 2}, targets={"max_word_share": 0.8})
 
 
@@ -355,3 +362,39 @@ class TestFromNothing:
         root = project(tmp_path, [])
         run_all(params_of(), root)
         assert pd.read_parquet(root / CATEGORIES).empty
+
+
+class TestMadeUpListeners:
+    """From the songbook's made-up listeners, through their exports and the doors, to evidence."""
+
+    @pytest.fixture(scope="class")
+    def songbook(self, tmp_path_factory) -> Path:
+        root = tmp_path_factory.mktemp("songbook")
+        for path in (COLLECTIONS / SONGBOOK / TRACKS, CATALOGUE):
+            write_tracks(map(track, range(60)), root / path)
+        params = params_of("songbook", listeners=PEOPLE)
+        listeners.run(params, root)
+        listening.run(params, root, judge=lenient)
+        evidence.run(params, root)
+        return root
+
+    def test_are_found_again_as_those_who_met_the_songs(self, songbook):
+        found = read_evidence(songbook / EVIDENCE)
+        world = simulate(read_tracks(songbook / CATALOGUE), params_of(listeners=PEOPLE).listeners)
+        met = world.met.groupby("song").size().reindex(range(60), fill_value=0)
+        told = found.pairs[found.pairs["plays"] > 0].groupby("track").size().reindex(range(60), fill_value=0)
+        assert np.corrcoef(met, told)[0, 1] > 0.98
+        assert 0.9 * met.sum() < told.sum() <= met.sum()
+
+    def test_say_what_they_like_and_what_they_call_it(self, songbook):
+        found = read_evidence(songbook / EVIDENCE)
+        assert found.pairs["answer"].isin([0.0, 1.0]).sum() > 10
+        assert (found.said["kind"] == "tag").sum() > 10
+
+    def test_give_the_same_snapshot_twice(self, songbook, tmp_path):
+        again = Path(shutil.copytree(songbook, tmp_path / "again"))
+        shutil.rmtree(again / "data" / "feedback")
+        listening.run(params_of("songbook", listeners=PEOPLE), again, judge=lenient)
+        files = [file.relative_to(songbook) for file in (songbook / SNAPSHOTS).rglob("*") if file.is_file()]
+        assert len(files) > 50
+        assert all((again / file).read_bytes() == (songbook / file).read_bytes() for file in files)

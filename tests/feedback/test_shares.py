@@ -63,6 +63,7 @@ class TestAnswersAlone:
         concentration=st.floats(0.3, 300.0),
         confidence=st.sampled_from([0.5, 0.9, 0.99]),
     )
+    @example(yes=1, no=144, mean=0.005, concentration=1.0, confidence=0.5)
     @example(yes=0, no=0, mean=0.01, concentration=5.0, confidence=0.9)
     @example(yes=0, no=40, mean=0.01, concentration=5.0, confidence=0.9)
     @example(yes=3_000, no=0, mean=0.4, concentration=0.5, confidence=0.9)
@@ -82,6 +83,11 @@ class TestAnswersAlone:
         assert 0 < found.sd[0] < 0.003
         assert found.low[0] <= found.mean[0] <= found.high[0]
         assert found.low[0] - 0.003 <= yes / 1_000_000 <= found.high[0] + 0.003
+
+    def test_a_billion_do_no_more(self):
+        found = posterior(answered_by_millions(600_000_000, 400_000_000), PRIOR, 0.9)
+        assert found.mean[0] == pytest.approx(0.6, abs=0.003)
+        assert 0.0005 < found.sd[0] < 0.003
 
     @settings(max_examples=60, deadline=None)
     @given(yes=st.integers(0, 200), no=st.integers(0, 200), mean=st.floats(0.05, 0.95), pull=st.floats(0.5, 200))
@@ -150,6 +156,14 @@ class TestSoftEvidence:
         share = not_liked + truth * (liked - not_liked)
         np.testing.assert_allclose(found.sd, np.sqrt(share * (1 - share) / listeners) / (liked - not_liked), rtol=0.1)
 
+    @pytest.mark.parametrize("truth", [0.05, 0.4, 0.8])
+    @pytest.mark.parametrize(("liked", "not_liked"), [(0.55, 0.5), (0.61, 0.43), (0.9, 0.2)])
+    def test_of_ten_millions_finds_it_to_a_few_thousandths(self, truth, liked, not_liked):
+        played = 1e7 * (not_liked + truth * (liked - not_liked))
+        ratios = np.log([liked / not_liked, (1 - liked) / (1 - not_liked)])
+        found = posterior(softly(ratios, weight=np.array([played, 1e7 - played])), PRIOR, 0.9)
+        assert found.mean[0] == pytest.approx(truth, abs=0.006)
+
     def test_beyond_all_bounds_is_as_good_as_an_answer(self):
         outright = one(posterior(answered(7, 3), PRIOR, 0.9))
         assert one(posterior(softly([np.inf] * 7 + [-np.inf] * 3), PRIOR, 0.9)) == pytest.approx(outright, abs=0.005)
@@ -165,6 +179,12 @@ class TestThePriorOfAllSongs:
         found = fit_prior(answered(yes, 30 - yes))
         assert found.mean == pytest.approx(a / (a + b), rel=0.1)
         assert found.concentration == pytest.approx(a + b, rel=0.25)
+
+    def test_is_not_held_back_where_songs_speak_against_what_was_thought_of_it(self):
+        random = np.random.default_rng(11)
+        for a, b, least, most in ((90, 60, 60, 400), (0.2, 0.1, 0.15, 0.6)):
+            yes = random.binomial(40, random.beta(a, b, 300))
+            assert least < fit_prior(answered(yes, 40 - yes)).concentration < most
 
     def test_is_found_from_soft_evidence_alone(self):
         random = np.random.default_rng(12)

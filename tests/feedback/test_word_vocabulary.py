@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.feedback.estimates.words import vocabulary
@@ -124,7 +124,8 @@ class TestTheVocabulary:
         assert set(words.values()) == set(WORDS)
         assert set(words) == set(SPELLINGS) - set(NOISE)
 
-    @given(st.lists(st.text(max_size=20), min_size=1, max_size=8))
+    @settings(max_examples=25, deadline=None)
+    @given(st.lists(st.text(max_size=20), min_size=1, max_size=5))
     def test_is_at_home_in_itself(self, texts):
         words = kept(said(*texts), tracks=10**6)
         for text, word in words.items():

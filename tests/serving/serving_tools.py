@@ -26,6 +26,7 @@ from earmark.params import load_params
 from scratch import CHECKOUT
 
 LABELS = ("jig", "reel", "chorale")
+TAGS = ("category---sea", "feeling---calmness")
 MAX_BYTES, MAX_SECONDS, FOLLOW_SECONDS = 3_000_000, 20.0, 0.3
 
 
@@ -34,8 +35,8 @@ def untrained(*, seed: int = 1, labels: tuple[str, ...] = LABELS) -> NetworkPred
     params = load_params(CHECKOUT / "params.yaml")
     size = replace(params.network, channels=4, blocks=2, dropout=0.0, excerpt_seconds=1.024, excerpts=2)
     torch.manual_seed(seed)
-    network = GenreNetwork(size, mels=params.frontend.mels, classes=len(labels)).eval()
-    return NetworkPredictor(labels, params.frontend, frozenset(), "none", network=network, size=size)
+    network = GenreNetwork(size, mels=params.frontend.mels, classes=len(labels), tags=len(TAGS)).eval()
+    return NetworkPredictor(labels, params.frontend, frozenset(), "none", tags=TAGS, network=network, size=size)
 
 
 def export(root: Path, predictor: NetworkPredictor, *, version: str, run_id: str = "run-of-the-test") -> None:

@@ -46,6 +46,8 @@ class TestPredict:
         assert answers[0]["model"] == {"name": "earmark", "version": "4", "run_id": "run-of-the-test"}
         assert answers[0]["genres"][0]["genre"] == expected.genre
         assert answers[0]["genres"][0]["probability"] == pytest.approx(expected.genres[0].probability)
+        assert [each["tag"] for each in answers[0]["tags"]] == [each.tag for each in expected.tags]
+        assert [each["share"] for each in answers[0]["tags"]] == pytest.approx([each.share for each in expected.tags])
 
     def test_a_bad_file_is_reported_with_its_reason_and_spoils_no_other(self, root, song, tmp_path):
         text, missing = tmp_path / "text.mp3", tmp_path / "missing.mp3"

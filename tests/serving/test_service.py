@@ -65,10 +65,14 @@ class TestAnswers:
         predictor = untrained()
         waveform = decode(recordings["mp3"], sample_rate_hz=predictor.frontend.sample_rate_hz, mono=True).waveform
         expected = predictor.predict(waveform.mean(dim=0))
-        genres = served.predict(recordings["mp3"]).json()["genres"]
-        assert [genre["genre"] for genre in genres] == [each.genre for each in expected.genres]
-        assert [genre["probability"] for genre in genres] == pytest.approx(
+        answer = served.predict(recordings["mp3"]).json()
+        assert [genre["genre"] for genre in answer["genres"]] == [each.genre for each in expected.genres]
+        assert [genre["probability"] for genre in answer["genres"]] == pytest.approx(
             [each.probability for each in expected.genres], abs=1e-5
+        )
+        assert [tag["tag"] for tag in answer["tags"]] == [each.tag for each in expected.tags]
+        assert [tag["share"] for tag in answer["tags"]] == pytest.approx(
+            [each.share for each in expected.tags], abs=1e-5
         )
 
     def test_probabilities_add_up_to_one_the_most_probable_first(self, served):
@@ -261,6 +265,7 @@ class TestHealthAndPage:
         assert set(predict["responses"]) == {"200", "400", "413", "415", "422", "429", "500", "503", "504"}
         assert set(spec["components"]["schemas"]["Answer"]["required"]) == {
             "genres",
+            "tags",
             "model",
             "duration_s",
             "heard_seconds",

@@ -31,7 +31,7 @@ class Tags:
         place = {track_id: row for row, track_id in enumerate(track_ids)}
         column = {name: number for number, name in enumerate(self.names)}
         rows = self.table[self.table["track_id"].isin(place)]
-        at = rows["track_id"].map(place).to_numpy(), rows["tag"].map(column).to_numpy()
+        at = rows["track_id"].map(place).to_numpy(np.int64), rows["tag"].map(column).to_numpy(np.int64)
         found[at[0], 0, at[1]] = rows["share"]
         found[at[0], 1, at[1]] = rows["weight"]
         return found

@@ -18,6 +18,7 @@ import pandas as pd
 from earmark.params import Categories
 
 Floats32 = npt.NDArray[np.float32]
+_MANY = 500_000  # pairs, from which on threads are worth their waiting
 FEWEST = 20  # listeners, and songs: below that nothing is told apart
 
 
@@ -49,7 +50,7 @@ def factorise(pairs: pd.DataFrame, params: Categories) -> Factors | None:
     tracks, listeners = np.unique(pairs["track"].to_numpy()), np.unique(pairs["listener"].to_numpy())
     if min(len(tracks), len(listeners)) < FEWEST:
         return None
-    with _als(params.seed, params.factors, params.regularisation, params.iterations) as model:
+    with _als(params.seed, params.factors, params.regularisation, params.iterations, len(pairs)) as model:
         model.fit(_matrix(pairs, tracks, listeners), show_progress=False)
     return Factors(tracks, listeners, np.array(model.item_factors), np.array(model.user_factors))
 
@@ -71,7 +72,7 @@ def redraws(factors: Factors, pairs: pd.DataFrame, params: Categories) -> Iterat
 
     matrix = _matrix(pairs[pairs["plays"] > 0], factors.tracks, factors.listeners)
     rng = np.random.default_rng(params.seed)
-    with _als(params.seed, params.factors, params.regularisation, params.iterations) as model:
+    with _als(params.seed, params.factors, params.regularisation, params.iterations, len(pairs)) as model:
         model.user_factors, model.item_factors = factors.listener_factors, factors.song_factors
         for _ in range(params.redraws):
             often = diags(rng.poisson(1.0, len(factors.listeners)).astype(np.float32))
@@ -100,7 +101,7 @@ def meeting_factors(met: Any, factors: int, seed: int) -> tuple[Floats32, Floats
     Returns:
         Of the listeners ``(listeners, factors)`` and of the songs ``(songs, factors)``.
     """
-    with _als(seed, factors, 0.1, 15) as model:
+    with _als(seed, factors, 0.1, 15, met.nnz) as model:
         model.fit(met, show_progress=False)
     return np.array(model.user_factors), np.array(model.item_factors)
 
@@ -111,8 +112,11 @@ def directions(factors: Floats32) -> Floats32:
 
 
 @contextmanager
-def _als(seed: int, factors: int, regularisation: float, iterations: int) -> Iterator[Any]:
-    """The library's model; within the block, BLAS has one thread, as `implicit` asks: it has threads of its own."""
+def _als(seed: int, factors: int, regularisation: float, iterations: int, pairs: int) -> Iterator[Any]:
+    """The library's model; within the block, BLAS has one thread, as `implicit` asks: it has threads of its own.
+
+    Of few ``pairs`` it has one too: its threads wait for each other without rest, on a busy machine many times as long.
+    """
     import implicit.cpu.als  # noqa: F401  loads its own BLAS, which has to be there to be held back
     from threadpoolctl import threadpool_limits
 
@@ -125,4 +129,5 @@ def _als(seed: int, factors: int, regularisation: float, iterations: int) -> Ite
             iterations=iterations,
             random_state=seed,
             use_gpu=False,
+            num_threads=1 if pairs < _MANY else 0,
         )

@@ -28,9 +28,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 POINTS = 400  # of the grid
-_RATIOS = (
-    6.0 * np.sinh(np.linspace(-4.0, 4.0, 97)) / np.sinh(4.0)
-)  # log likelihood ratios: finest where they say little
+# Log likelihood ratios that are told apart; the nearer to 0 the finer, for many say the little that they say together.
+_RATIOS = 6.0 * np.sinh(np.linspace(-4.0, 4.0, 97)) / np.sinh(4.0)
 _NO, _YES = len(_RATIOS), len(_RATIOS) + 1  # and answers
 _KINDS = len(_RATIOS) + 2
 _AFFINITIES = np.linspace(-3.0, 3.0, 25)
@@ -42,6 +41,7 @@ _LONGEST = 1e7  # concentration of a prior under which all songs are alike
 
 GRID: Floats = np.sin((np.arange(POINTS) + 0.5) * (np.pi / 2 / POINTS)) ** 2
 _EDGES: Floats = np.sin(np.arange(POINTS + 1) * (np.pi / 2 / POINTS)) ** 2  # of the cells, whose middles GRID has
+GRID[[0, -1]] = _EDGES[1] / 50, 1 - _EDGES[1] / 50  # a prior with a pole there has nearly all of the cell's at its end
 _LOG_Q, _LOG_WIDTH = np.log(GRID), np.log(np.diff(_EDGES))
 _LOG_ENDS = np.log(_EDGES[1:])
 _LOG_STEPS = np.append(-np.inf, np.log(_EDGES[1:-1])) - _LOG_ENDS
@@ -86,7 +86,7 @@ class Shares:
 
     Attributes:
         mean: The estimate.
-        low, high: Bounds of the central interval, widened to hold the estimate where that is as skewed as to lie outside.
+        low, high: Bounds of the central interval, widened to hold the estimate where that is so skewed as to lie out.
         sd: Standard deviation.
     """
 
@@ -125,16 +125,16 @@ def count(
         level = _nearest(affinity, _AFFINITIES)
     levels = len(_AFFINITIES) if slope else 1
     said = ~np.isnan(yes)
-    rows, columns, values = [song[said]] * 2, [level[said] * _KINDS + kind for kind in (_YES, _NO)], []
-    values += [weight[said] * yes[said], weight[said] * (1 - yes[said])]
+
+    def counted(rows: npt.NDArray[np.bool_], kind: Ints | int, values: Floats) -> Any:
+        return csr_matrix((values, (song[rows], level[rows] * _KINDS + kind)), shape=(songs, levels * _KINDS))
+
+    counts = counted(said, _YES, weight[said] * yes[said]) + counted(said, _NO, weight[said] * (1 - yes[said]))
     if not said.all():
         ratios = np.zeros(len(song)) if log_ratio is None else np.nan_to_num(log_ratio)
         lower, beyond = _between(ratios[~said], _RATIOS)
-        rows += [song[~said]] * 2
-        columns += [level[~said] * _KINDS + place for place in (lower, lower + 1)]
-        values += [weight[~said] * (1 - beyond), weight[~said] * beyond]
-    flat = np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))
-    counts = csr_matrix(flat, shape=(songs, levels * _KINDS))
+        counts += counted(~said, lower, weight[~said] * (1 - beyond))
+        counts += counted(~said, lower + 1, weight[~said] * beyond)
     counts.eliminate_zeros()
     return Known(counts, slope)
 
