@@ -112,9 +112,10 @@ def _categories(world: World, told: Evidence, params: Params) -> dict[str, float
     listeners, row = np.unique(told.pairs["listener"], return_inverse=True)
     raw = np.zeros((tracks, len(listeners)), dtype=np.float32)
     raw[told.pairs["track"], row] = told.pairs["plays"]
-    for name, counts in (("categories_ari_kmeans", raw), ("categories_ari_kmeans_normalised", directions(raw))):
+    baselines = {"": raw, "_normalised": directions(raw), "_log_normalised": directions(np.log1p(raw))}
+    for ending, counts in baselines.items():
         labels = KMeans(count, n_init=10, random_state=0).fit_predict(counts[enough])
-        scores[name] = adjusted_rand_score(true[enough], labels)
+        scores[f"categories_ari_kmeans{ending}"] = adjusted_rand_score(true[enough], labels)
     return scores
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earmark.feedback.estimates.evidence import DOINGS, Meaning, calibrate
+from earmark.feedback.estimates.evidence import DOINGS, Meaning, calibrate, redrawn
 from estimate_tools import did, doings, pair_of, pairs_of, pairs_with, targets
 
 HALF_LIFE = targets().half_life_days
@@ -320,3 +320,25 @@ class TestCalibration:
 
     def test_where_nothing_was_heard_there_is_no_ratio(self):
         assert np.isnan(ASSUMED.log_ratio(pairs_of(did("like", value=1.0)))).all()
+
+
+class TestRedrawing:
+    def test_what_few_listeners_taught_might_as_well_be_something_else(self):
+        rng = np.random.default_rng(1)
+
+        def spread(listeners: int) -> float:
+            skipped = rng.random(listeners) * 2
+            answer = (rng.random(listeners) < 1 / (1 + np.exp(2 * skipped - 2))).astype(float)
+            pairs = pd.DataFrame(
+                {"track": 0, "listener": np.arange(listeners), "answer": answer, "weight": 1.0}
+                | {"heard": rng.random(listeners), "skipped": skipped, "returned": 0.0}
+            )
+            learnt = calibrate(pairs, targets())
+            drawn = redrawn(pairs, learnt, targets())
+            assert len(drawn) == 10
+            return float(np.std([meaning.skipped for meaning in drawn]))
+
+        assert spread(200) > 2 * spread(5_000) > 0
+
+    def test_what_was_assumed_stays_assumed(self):
+        assert redrawn(pd.DataFrame(), Meaning(0.0, 0.5, 1.2, 0.7, 0), targets()) == ()

@@ -16,6 +16,7 @@ from earmark.feedback.estimates.shares import (
     coverage,
     fit_prior,
     log_likelihoods,
+    mixed_posterior,
     posterior,
     segment_prior,
 )
@@ -348,3 +349,24 @@ class TestSegments:
     def test_of_no_song_nothing_is_drawn_anywhere(self):
         priors, _ = segment_prior(answered([], []), answered([], []), PRIOR, PULLS)
         assert len(posterior(answered([], []), priors, 0.9).mean) == 0
+
+
+class TestSeveralReadings:
+    """What is known may be read in several ways: the answer holds all of them open."""
+
+    @pytest.fixture
+    def readings(self):
+        yes = [as_answers([likes], [8 - likes]) for likes in (2, 6)]
+        return [(known, Beta(0.5, 2.0)) for known in yes]
+
+    def test_one_reading_alone_is_the_posterior(self, readings):
+        mixed, plain = mixed_posterior(readings[:1], 0.9), posterior(*readings[0], 0.9)
+        assert [mixed.mean[0], mixed.low[0], mixed.high[0]] == [plain.mean[0], plain.low[0], plain.high[0]]
+
+    def test_of_two_the_estimate_is_the_mean_and_the_interval_reaches_into_both(self, readings):
+        mixed = mixed_posterior(readings, 0.9)
+        each = [stats.beta(1 + likes, 9 - likes) for likes in (2, 6)]
+        assert mixed.mean[0] == pytest.approx(np.mean([one.mean() for one in each]), abs=1e-3)
+        low, high = mixed.low[0], mixed.high[0]
+        assert np.mean([one.cdf(low) for one in each]) == pytest.approx(0.05, abs=2e-3)
+        assert np.mean([one.cdf(high) for one in each]) == pytest.approx(0.95, abs=2e-3)

@@ -40,10 +40,10 @@ def shelf() -> Shelf:
 
 
 def broken(*, bias: float):
-    """A predictor whose last layer says ``bias``."""
+    """A predictor whose layer for genres says ``bias``."""
     predictor = untrained(seed=3)
     with torch.no_grad():
-        list(predictor.network.parameters())[-1].fill_(bias)
+        predictor.network.genre.bias.fill_(bias)
     return predictor
 
 

@@ -29,6 +29,8 @@ PLAY, SKIP, LIKE, DISLIKE, RATING = map(KINDS.index, ("play", "skip", "like", "d
 _DAY_US = 86_400_000_000.0
 _ENOUGH = 30  # answers of either kind, by listeners who also listened; fewer teach nothing that is sure
 DOINGS = ("heard", "skipped", "returned")
+_SURELY = 20_000  # answers, of which chance leaves nothing open
+_REDRAWS = 10
 _COMPLETE = 0.95  # of a track: what is left out at its end is silence
 
 
@@ -166,6 +168,24 @@ def calibrate(pairs: pd.DataFrame, params: Targets) -> Meaning:
             return Meaning(intercept, heard, skipped, returned, len(both))
         used &= slopes > 0  # doings that would mean the opposite of what they are say nothing
     return Meaning(0.0, 0.0, 0.0, 0.0, len(both))
+
+
+def redrawn(pairs: pd.DataFrame, meaning: Meaning, params: Targets) -> tuple[Meaning, ...]:
+    """What `calibrate` might have learnt from other listeners of the same kind: a bootstrap of those who answered.
+
+    Empty where nothing was learnt, or from so many that it would come out the same.
+    """
+    if not 0 < meaning.learnt_from <= _SURELY:
+        return ()
+    both = pairs[pairs["answer"].notna() & pairs["heard"].notna()]
+    listeners, place = np.unique(both["listener"].to_numpy(), return_inverse=True)
+    rng = np.random.default_rng(params.seed)
+    found = []
+    for _ in range(_REDRAWS):
+        often = np.bincount(rng.integers(0, len(listeners), len(listeners)), minlength=len(listeners))
+        drawn = calibrate(both.iloc[np.repeat(np.arange(len(both)), often[place])], params)
+        found += [drawn] if drawn.learnt_from else []
+    return tuple(found)
 
 
 def _assumed(pairs: pd.DataFrame, params: Targets) -> Meaning:

@@ -2,8 +2,8 @@
 
 A song that is shown to its admirers looks better than it is, because ratings are not missing at random (Marlin & Zemel
 2009; Schnabel et al., "Recommendations as treatments", ICML 2016). What can be seen is who met what, liked or not. From
-that alone each listener's affinity to each song follows: how much more than the average listener he or she looks like
-somebody who would meet it. If those with more affinity also like more, by so many logits per standard deviation, then
+that alone each listener's affinity to each song follows: how much more than those who have not met it he or she looks
+like somebody who would. If those with more affinity also like more, by so many logits per standard deviation, then
 what the average listener would say follows from what those said who met the song:
 
     P(listener l likes song s) = σ(b_s + β a_ls),   share of all listeners = mean over l of that
@@ -40,7 +40,8 @@ class Exposed:
     """How exposure goes with liking.
 
     Attributes:
-        affinity: Of each pair, in standard deviations over all listeners, within ±3; shape ``(pairs,)``.
+        affinity: Of each pair, in standard deviations over those who have not met the song, within ±3; shape
+            ``(pairs,)``.
         slope: β: by how many logits liking grows with a standard deviation of affinity; at least 0.
     """
 

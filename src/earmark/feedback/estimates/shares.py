@@ -16,7 +16,7 @@ The posterior lies on a grid, so nothing about its form is assumed; the grid is 
 sure everywhere (Anscombe 1948), and so the finer the rarer a yes. Listeners are counted in classes of like λ and a.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -183,6 +183,18 @@ def posterior(known: Known, prior: Beta | Floats, confidence: float) -> Shares:
     parts = [_summary(chances, confidence) for chances in _chances(known, prior)]
     if not parts:
         return Shares(np.empty(0), np.empty(0), np.empty(0), np.empty(0))
+    return Shares(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def mixed_posterior(told: Sequence[tuple[Known, Beta]], confidence: float) -> Shares:
+    """What to believe of each song if any of ``told`` may be what is known: the mean of their posteriors.
+
+    Args:
+        told: The same songs, each time with the prior that was fitted to them.
+        confidence: Of the central interval.
+    """
+    mixtures = (np.mean(several, axis=0) for several in zip(*(_chances(*each) for each in told), strict=True))
+    parts = [_summary(chances, confidence) for chances in mixtures]
     return Shares(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

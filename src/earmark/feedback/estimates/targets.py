@@ -12,7 +12,7 @@ All but popularity are estimated by `earmark.feedback.estimates.shares`. Of each
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,20 @@ import pandas as pd
 
 from earmark.errors import ParamsError
 from earmark.feedback.estimates.ceiling import noise_ceiling
-from earmark.feedback.estimates.evidence import Meaning, calibrate
+from earmark.feedback.estimates.evidence import Meaning, calibrate, redrawn
 from earmark.feedback.estimates.exposure import exposed
 from earmark.feedback.estimates.files import Evidence
-from earmark.feedback.estimates.shares import Beta, Known, Shares, count, coverage, fit_prior, posterior, segment_prior
+from earmark.feedback.estimates.shares import (
+    Beta,
+    Known,
+    Shares,
+    count,
+    coverage,
+    fit_prior,
+    mixed_posterior,
+    posterior,
+    segment_prior,
+)
 from earmark.feedback.estimates.words import vocabulary
 from earmark.params import Targets
 
@@ -105,6 +115,7 @@ class Question:
         weight: Of each pair.
         affinity: Of each pair.
         slope: By how much it counts; 0: exposure is not corrected.
+        others: What ``log_ratio`` might be just as well, by the same pairs; an interval holds that open.
     """
 
     target: str
@@ -116,6 +127,7 @@ class Question:
     weight: Floats
     affinity: Floats
     slope: float = 0.0
+    others: tuple[Floats, ...] = ()
 
     @property
     def key(self) -> str:
@@ -151,6 +163,7 @@ def _questions(pairs: pd.DataFrame, said: pd.DataFrame, report: Report, params: 
         np.where(np.isnan(answer), 1.0, pairs["weight"].to_numpy()),
         met.affinity,
         report.exposure,
+        tuple(meaning.log_ratio(pairs) for meaning in redrawn(pairs, report.meaning, params)[: _several(len(pairs))]),
     )
     disliked = pairs[pairs["disliked"].notna()] if "disliked" in pairs else pairs.iloc[:0]
     if len(disliked):
@@ -160,6 +173,11 @@ def _questions(pairs: pd.DataFrame, said: pd.DataFrame, report: Report, params: 
         once = rows.drop_duplicates(["track", "listener"], keep="last").dropna(subset="value")  # others: taken back
         yield _asked("feeling", str(name), once["track"], once["listener"], once["value"])
     yield from _words(said[said["kind"].isin(["tag", "comment"])], params)
+
+
+def _several(pairs: int) -> int:
+    """How many redraws there is memory and time for."""
+    return 10 if pairs < 2_000_000 else 3
 
 
 def _words(said: pd.DataFrame, params: Targets) -> Iterator[Question]:
@@ -199,7 +217,11 @@ def _shares(
             continue
         known = question.known(tracks, slice(None))
         prior = fit_prior(known, params.seed)
-        whole = posterior(known, prior, params.confidence)
+        told_by = [(known, prior)]
+        for log_ratio in question.others:
+            other = replace(question, log_ratio=log_ratio).known(tracks, slice(None))
+            told_by.append((other, fit_prior(other, params.seed)))
+        whole = mixed_posterior(told_by, params.confidence)
         report.priors[question.key] = prior
         report.ceilings[question.key] = noise_ceiling(question.track, _expected(question, prior), seed=params.seed)
         report.coverage[question.key] = _held_out(question, tracks, params)
