@@ -356,7 +356,7 @@ class TestSeveralReadings:
 
     @pytest.fixture
     def readings(self):
-        yes = [as_answers([likes], [8 - likes]) for likes in (2, 6)]
+        yes = [answered(likes, 8 - likes) for likes in (2, 6)]
         return [(known, Beta(0.5, 2.0)) for known in yes]
 
     def test_one_reading_alone_is_the_posterior(self, readings):
