@@ -3,16 +3,21 @@
 import json
 import re
 
+import pandas as pd
 import pytest
+import torch
 import yaml
-from small_project import run_dvc
+from small_project import STROKES_HZ, TAUGHT, run_dvc, tone
 
 from earmark.adapters import dvc
+from earmark.catalogue.imports.using import use
+from earmark.model.predictor import load_predictor
+from earmark.workspace import SILENCE
 from scratch import git
 
 pytestmark = pytest.mark.slow
 
-COLLECTION = "data/collections/tones.dvc"
+ADDED = {"data/collections/tones.dvc", "data/feedback/listening.dvc"}
 
 
 def ran(said: str) -> list[str]:
@@ -20,18 +25,54 @@ def ran(said: str) -> list[str]:
 
 
 class TestGraph:
-    def test_the_songbook_is_no_part_of_it_while_another_collection_is_in_use(self, fresh_project):
-        assert dvc.stages(fresh_project)[0] == COLLECTION
-        assert "data/dvc.yaml:songbook" not in dvc.stages(fresh_project)
+    def test_the_songbook_and_its_listeners_are_no_part_of_it_while_others_are_in_use(self, fresh_project):
+        assert not [name for name in dvc.stages(fresh_project) if name.startswith("data/dvc.yaml:")]
 
     def test_it_holds_all_stages_of_dvc_yaml_and_the_record_comes_last(self, fresh_project):
         declared = set(yaml.safe_load((fresh_project / "dvc.yaml").read_text())["stages"])
-        assert set(dvc.stages(fresh_project)) == declared | {COLLECTION}
+        assert set(dvc.stages(fresh_project)) == declared | ADDED
         assert dvc.stages(fresh_project)[-1] == "record"
 
 
 def test_a_second_repro_finds_nothing_to_do(built_project):
     assert ran(run_dvc(built_project, "repro", "evaluate")) == []
+
+
+class TestTags:
+    def test_what_listeners_tell_is_taught_to_both_models_and_scored_on_songs_that_they_have_not_heard(
+        self, built_project
+    ):
+        for kind in ("network", "forest"):
+            about = json.loads((built_project / "models" / kind / "predictor.json").read_text())
+            assert set(about["tags"]) == TAUGHT
+        scores = pd.read_csv(built_project / "reports" / "tags.csv").set_index(["model", "tag"])
+        assert set(scores.index) == {(kind, tag) for kind in ("network", "forest") for tag in TAUGHT}
+        assert scores.loc[("forest", "feeling---calmness"), "r"] > 0.4
+        assert scores.loc[("forest", "feeling---calmness"), "ceiling"] > 0.8
+
+    def test_they_are_assigned_to_a_song_that_nobody_has_heard_yet(self, built_project):
+        forest = load_predictor(built_project / "models" / "forest")
+        told = {}
+        for style, strokes_hz in STROKES_HZ.items():
+            answers = [forest.predict(torch.from_numpy(tone(index, strokes_hz)).float()) for index in range(50, 55)]
+            shares = pd.DataFrame([{each.tag: each.share for each in answer.tags} for answer in answers])
+            told[style] = shares.mean()
+        assert told["slow"]["feeling---calmness"] > told["fast"]["feeling---calmness"] + 0.2
+        assert told["slow"]["category---slow"] > told["fast"]["category---slow"] + 0.2
+        assert told["fast"]["category---fast"] > told["slow"]["category---fast"] + 0.2
+
+    def test_where_nobody_has_listened_all_goes_on_without_any(self, built_project, copy_of):
+        root = copy_of(built_project)
+        use(root, "feedback", "snapshot", SILENCE)
+        content = (root / "params.yaml").read_text()
+        (root / "params.yaml").write_text(content.replace("epochs: 20", "epochs: 1"))
+        stages = {"evidence", "targets", "categories", "tags", "train", "train_forest", "evaluate"}
+        assert set(ran(run_dvc(root, "repro", "evaluate"))) == stages | {"data/dvc.yaml:silence"}
+        for kind in ("network", "forest"):
+            assert json.loads((root / "models" / kind / "predictor.json").read_text())["tags"] == []
+        metrics = json.loads((root / "reports" / "metrics.json").read_text())
+        assert (metrics["tags"], metrics["categories"]) == ({}, {})
+        assert metrics["forest"]["accuracy"] > metrics["majority"]["accuracy"]
 
 
 def test_a_changed_training_parameter_reruns_only_what_depends_on_it_and_dvc_tells_the_difference(
@@ -58,5 +99,5 @@ def test_a_changed_training_parameter_reruns_only_what_depends_on_it_and_dvc_tel
 
     run_dvc(root, "plots", "show")
     page = (root / "dvc_plots" / "index.html").read_text()
-    for title in ("Loss of the network", "Confusion of the network", "F1 by genre"):
+    for title in ("Loss of the network", "Confusion of the network", "F1 by genre", "What is told of tags"):
         assert title in page

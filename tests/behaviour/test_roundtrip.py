@@ -20,7 +20,7 @@ def hashes_below(root: Path, *folders: str) -> dict[str, str]:
 
 def test_what_was_pushed_comes_back_byte_for_byte_after_cache_audio_models_and_reports_are_lost(built_project, copy_of):
     root = copy_of(built_project)
-    folders = ("data/collections/tones", "models", "reports")
+    folders = ("data/collections/tones", "data/feedback/listening", "models", "reports")
     before = hashes_below(root, *folders)
     assert len([path for path in before if path.endswith(".wav")]) == 36
 
