@@ -104,8 +104,9 @@ def use_and_end(up: subprocess.Popen[str], root: Path) -> None:
         if line.startswith("Everything runs"):
             break
     assert set(addresses) == {"prefect", "mlflow", "schedules", "service"}, logs(root)
-    with urllib.request.urlopen(f"{addresses['prefect']}/api/deployments/name/training/nightly") as answer:
-        assert b"0 3 * * *" in answer.read()
+    for name, schedule in (("training/nightly", b"0 3 * * *"), ("feedback/hourly", b"20 * * * *")):
+        with urllib.request.urlopen(f"{addresses['prefect']}/api/deployments/name/{name}") as answer:
+            assert schedule in answer.read()
     family = descendants(up.pid)
     assert len(family) >= 8  # four services, four guards
     up.send_signal(signal.SIGINT)

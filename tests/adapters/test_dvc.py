@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,25 @@ class TestGraph:
         (root / "dvc.yaml").write_text(PIPELINE.replace("collections/mine", "collections/songbook"))
         assert dvc.graph(root)[0] == Stage("data/dvc.yaml:songbook", ())
         assert dvc.stages(root)[1:] == ["letters", "words", "count"]
+
+    def test_some_stages_come_with_what_they_are_made_from_and_with_nothing_else(self, built):
+        assert dvc.graph_of(built, "letters") == [ADDED, "letters"]
+        assert dvc.graph_of(built, "words", "letters") == [ADDED, "letters", "words"]
+
+    def test_of_what_makes_the_catalogue_nothing_comes_along(self, tmp_path):
+        pipeline = """
+        stages:
+          duplicates: {cmd: 'true', deps: [data/collections/mine], outs: [duplicates]}
+          validate: {cmd: 'true', deps: [data/collections/mine, duplicates], outs: [catalogue]}
+          evidence: {cmd: 'true', deps: [catalogue, data/feedback/listening], outs: [evidence]}
+          targets: {cmd: 'true', deps: [evidence], outs: [targets]}
+          tags: {cmd: 'true', deps: [targets], outs: [tags]}
+        """
+        root = scratch_project(tmp_path, pipeline=textwrap.dedent(pipeline))
+        (root / "data/feedback/listening").mkdir(parents=True)
+        for data in (MINE, Path("data/feedback/listening")):
+            dvc.add(root, data)
+        assert dvc.graph_of(root, "targets") == ["data/feedback/listening.dvc", "evidence", "targets"]
 
     def test_it_is_what_dvc_repro_itself_would_go_through(self, built):
         lines: list[str] = []

@@ -1,4 +1,4 @@
-"""A whole earmark project that is small: three styles of tones, people who listen to them, a small network, few epochs."""
+"""A whole earmark project that is small: tones of three styles, people who listen to them, a small network."""
 
 import shutil
 from collections.abc import Iterator

@@ -58,6 +58,7 @@ def fit_tag_forest(descriptors: NDArray[np.float64], tags: NDArray[np.float32], 
         random_state=how.seed,
         n_jobs=-1,
     )
-    forest.fit(descriptors, np.where(weight > 0, mean + weight * (share - mean), mean))
+    targets = np.where(weight > 0, mean + weight * (share - mean), mean)
+    forest.fit(descriptors, targets if targets.shape[1] > 1 else targets.ravel())
     forest.n_jobs = 1
     return forest

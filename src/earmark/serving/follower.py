@@ -125,7 +125,8 @@ def self_test(predictor: "Predictor") -> None:
     """Ask ``predictor`` about noise, a second of it or as much as it needs; the first request then finds it warm.
 
     Raises:
-        ChampionRefused: The probabilities are not one for each label, between 0 and 1, adding up to 1.
+        ChampionRefused: The probabilities are not one for each label, between 0 and 1, adding up to 1; or the shares
+            not one for each tag, between 0 and 1.
         EarmarkError: Whatever the predictor raises.
     """
     import torch
@@ -133,12 +134,17 @@ def self_test(predictor: "Predictor") -> None:
     seconds = max(1.0, predictor.minimum_seconds)
     samples = math.ceil(seconds * predictor.frontend.sample_rate_hz)
     noise = torch.rand(samples, generator=torch.Generator().manual_seed(1)) * 0.2 - 0.1
-    genres = predictor.predict(noise).genres
+    prediction = predictor.predict(noise)
+    genres = prediction.genres
     probabilities = [genre.probability for genre in genres]
     if {genre.genre for genre in genres} != set(predictor.labels):
         raise ChampionRefused(f"it answers for {len(genres)} genres and was trained on {len(predictor.labels)}.")
     if not all(0.0 <= probability <= 1.0 for probability in probabilities) or abs(sum(probabilities) - 1.0) > 1e-3:
         raise ChampionRefused(f"its probabilities for noise are {probabilities}, which are none.")
+    if {each.tag for each in prediction.tags} != set(predictor.tags):
+        raise ChampionRefused(f"it answers for {len(prediction.tags)} tags and was taught {len(predictor.tags)}.")
+    if not all(0.0 <= each.share <= 1.0 for each in prediction.tags):
+        raise ChampionRefused(f"its tags' shares for noise are {[each.share for each in prediction.tags]}.")
 
 
 def _reason(error: Exception) -> str:

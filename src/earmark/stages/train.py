@@ -51,7 +51,7 @@ def run(params: Params, root: Path) -> None:
 
 def _key(material: Material, settings: Settings) -> str:
     """Names this very training: what it learns from, and how."""
-    content = json.dumps([material.data_hash, to_dict(settings)], sort_keys=True)
+    content = json.dumps([material.data_hash, material.tags.names, to_dict(settings)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
