@@ -39,11 +39,11 @@ def shelf() -> Shelf:
     return Shelf({"1": untrained(seed=1), "2": untrained(seed=2)}, champion="1")
 
 
-def broken(*, bias: float):
-    """A predictor whose layer for genres says ``bias``."""
+def broken(*, bias: float, layer: str = "genre"):
+    """A predictor one of whose heads, for genres or for tags, says ``bias``."""
     predictor = untrained(seed=3)
     with torch.no_grad():
-        predictor.network.genre.bias.fill_(bias)
+        getattr(predictor.network, layer).bias.fill_(bias)
     return predictor
 
 
@@ -181,6 +181,10 @@ class TestTrouble:
 class TestSelfTest:
     def test_an_untrained_network_passes(self):
         self_test(untrained())
+
+    def test_tags_that_are_no_shares_fail(self):
+        with pytest.raises(ChampionRefused, match="tags"):
+            self_test(broken(bias=float("nan"), layer="tags"))
 
     def test_a_network_that_answers_nan_fails(self):
         with pytest.raises(ChampionRefused, match="nan"):
