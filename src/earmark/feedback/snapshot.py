@@ -14,7 +14,7 @@ was killed is simply gone on with.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -173,11 +173,6 @@ def check_snapshot(folder: Path) -> None:
             f"There is no snapshot of feedback at {folder}. `dvc pull` brings back what DVC keeps; `earmark feedback "
             "snapshot` makes one of the store; or name another in params.yaml (feedback.snapshot; none: without)."
         )
-
-
-def day_of(at_us: int) -> date:
-    """The day (UTC) of a time."""
-    return datetime.fromtimestamp(at_us / 1e6, UTC).date()
 
 
 def _day_file(day: int) -> Path:

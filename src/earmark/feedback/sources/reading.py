@@ -357,14 +357,13 @@ def _listed(stream: IO[bytes], file: Path, name: str, kind: str, members: tuple[
             inner = f"{name}/{info.filename}".replace("\\", "/")  # as some programs on Windows write
             if info.filename.casefold().endswith(".zip") and len(members) < 3:
                 with archive.open(info) as packed:
-                    yield from _listed(_seekable(packed), file, inner, "zip", (*members, info.filename))
+                    yield from _listed(packed, file, inner, "zip", (*members, info.filename))
             else:
                 yield Part(inner, file, (*members, info.filename), info.file_size)
 
 
 def _opened(stream: IO[bytes], member: str, stack: ExitStack) -> IO[bytes]:
-    """A member of the archive that ``stream`` is, whatever kind that is."""
-    stream = _seekable(stream)
+    """A member of the archive that ``stream`` is, whatever kind that is; members of a zip can be sought in, too."""
     if _archive_kind(stream) == "tar":
         found = stack.enter_context(tarfile.TarFile(fileobj=stream)).extractfile(member)
         assert found is not None  # only files are listed
@@ -378,8 +377,3 @@ def _archive_kind(stream: IO[bytes]) -> str | None:
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip"
     return "tar" if head[257:262] == b"ustar" else None
-
-
-def _seekable(stream: IO[bytes]) -> IO[bytes]:
-    """Zip members can be sought in since Python 3.7, slowly backwards; both archive readers need it."""
-    return stream
