@@ -34,7 +34,7 @@ from earmark.errors import FeedbackError
 from earmark.feedback.event import Event, Kind, Song, named_key
 from earmark.feedback.sources.delimited import guessed_delimiter
 from earmark.feedback.sources.moments import from_datetime, from_iso
-from earmark.feedback.sources.reading import Part, not_found, parts_or_itself, text_of
+from earmark.feedback.sources.reading import Part, parts_or_itself, some_of, text_of
 from earmark.feedback.sources.source import FeedbackSource, Refused, Row
 from earmark.feedback.sources.values import counted_us
 
@@ -72,10 +72,7 @@ class Audioscrobbler(FeedbackSource):
         Raises:
             FeedbackError: There is none.
         """
-        found = parts_or_itself(self.path, "*scrobbler*.log")
-        if not found:
-            raise not_found(self.path, ".scrobbler.log")
-        return found
+        return some_of(parts_or_itself(self.path, "*scrobbler*.log"), self.path, ".scrobbler.log")
 
     def rows(self, part: Part) -> Iterator[Row]:
         """Every song of one log; its header lines are no rows.
@@ -126,10 +123,7 @@ class LastFm(FeedbackSource):
         Raises:
             FeedbackError: There is none.
         """
-        found = parts_or_itself(self.path, "*.csv", "*.tsv")
-        if not found:
-            raise not_found(self.path, "CSV file")
-        return found
+        return some_of(parts_or_itself(self.path, "*.csv", "*.tsv"), self.path, "CSV file")
 
     def rows(self, part: Part) -> Iterator[Row]:
         """Every scrobble of one list.

@@ -33,8 +33,8 @@ from earmark.feedback.sources.reading import (
     find_parts,
     json_array,
     json_lines,
-    not_found,
     parts_or_itself,
+    some_of,
     whole_json,
 )
 from earmark.feedback.sources.source import FeedbackSource, Refused, Row
@@ -87,12 +87,13 @@ class ListenBrainzListens(_OfListenBrainz):
         Raises:
             FeedbackError: There is none.
         """
-        found = parts_or_itself(
-            self.path, "*.listens", "[0-9].jsonl", "[0-9][0-9].jsonl", "*listens*.json", "*listens*.jsonl"
+        return some_of(
+            parts_or_itself(
+                self.path, "*.listens", "[0-9].jsonl", "[0-9][0-9].jsonl", "*listens*.json", "*listens*.jsonl"
+            ),
+            self.path,
+            "listens (*.listens of a dump, listens/*/*.jsonl of an export)",
         )
-        if not found:
-            raise not_found(self.path, "listens (*.listens of a dump, listens/*/*.jsonl of an export)")
-        return found
 
     def rows(self, part: Part) -> Iterator[Row]:
         """Every listen of one file, with the tags that the listener gave with it.
@@ -162,10 +163,7 @@ class ListenBrainzFeedback(_OfListenBrainz):
         Raises:
             FeedbackError: There is none.
         """
-        found = parts_or_itself(self.path, "*feedback*.jsonl", "*feedback*.json")
-        if not found:
-            raise not_found(self.path, "feedback.jsonl")
-        return found
+        return some_of(parts_or_itself(self.path, "*feedback*.jsonl", "*feedback*.json"), self.path, "feedback.jsonl")
 
     def rows(self, part: Part) -> Iterator[Row]:
         """Every word of one file: loved (1), hated (-1), or taken back (0).

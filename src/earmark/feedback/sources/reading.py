@@ -116,6 +116,17 @@ def all_parts(path: Path) -> list[Part]:
         ) from None
 
 
+def some_of(found: list[Part], path: Path, needed: str) -> list[Part]:
+    """``found`` at ``path``, if it is anything.
+
+    Raises:
+        FeedbackError: It is nothing; with what was ``needed``, and what is there instead.
+    """
+    if not found:
+        raise not_found(path, needed)
+    return found
+
+
 def not_found(path: Path, needed: str) -> FeedbackError:
     """The error for a ``path`` that holds nothing of the format, with what it holds instead."""
     names = [part.name for part in all_parts(path)]

@@ -41,7 +41,7 @@ from earmark.catalogue.sources.library import as_text
 from earmark.errors import FeedbackError
 from earmark.feedback.event import About, Ended, Event, Song, Started, named_key
 from earmark.feedback.sources.moments import from_iso
-from earmark.feedback.sources.reading import Part, find_parts, json_array, not_found, whole_json
+from earmark.feedback.sources.reading import Part, find_parts, json_array, some_of, whole_json
 from earmark.feedback.sources.source import FeedbackSource, Refused, Row
 from earmark.feedback.sources.values import whole
 
@@ -97,10 +97,11 @@ class SpotifyHistory(FeedbackSource):
         Raises:
             FeedbackError: There is none.
         """
-        found = find_parts(self.path, "Streaming_History_Audio*.json", "Streaming_History_Video*.json", "endsong*.json")
-        if not found:
-            raise not_found(self.path, "Streaming_History_Audio_*.json and no endsong_*.json")
-        return found
+        return some_of(
+            find_parts(self.path, "Streaming_History_Audio*.json", "Streaming_History_Video*.json", "endsong*.json"),
+            self.path,
+            "Streaming_History_Audio_*.json and no endsong_*.json",
+        )
 
     def rows(self, part: Part) -> Iterator[Row]:
         """Every play of one file.
@@ -190,10 +191,11 @@ class SpotifyShortHistory(FeedbackSource):
         Raises:
             FeedbackError: There is none.
         """
-        found = find_parts(self.path, "StreamingHistory*.json")
-        if not found:
-            raise not_found(self.path, "StreamingHistory*.json (the extended history is the source spotify)")
-        return found
+        return some_of(
+            find_parts(self.path, "StreamingHistory*.json"),
+            self.path,
+            "StreamingHistory*.json (the extended history is the source spotify)",
+        )
 
     def rows(self, part: Part) -> Iterator[Row]:
         """Every play of one file.
@@ -221,9 +223,7 @@ class SpotifyLibrary(FeedbackSource):
             FeedbackError: There is none.
         """
         found = find_parts(self.path, "YourLibrary*.json")
-        if not found:
-            raise not_found(self.path, "YourLibrary.json")
-        return found
+        return some_of(found, self.path, "YourLibrary.json")
 
     def rows(self, part: Part) -> Iterator[Row]:
         """Every saved track (liked) and every banned one (disliked); albums, artists and shows are no songs.

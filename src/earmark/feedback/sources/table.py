@@ -44,7 +44,7 @@ from earmark.feedback.event import LONGEST_WORD, About, Event, Song, named_key
 from earmark.feedback.sources.any_table import PATTERNS, Cell, cells
 from earmark.feedback.sources.cells import as_name, known, length_s, moment, seconds, several, share, zone_of
 from earmark.feedback.sources.delimited import some
-from earmark.feedback.sources.reading import Part, not_found, parts_or_itself
+from earmark.feedback.sources.reading import Part, parts_or_itself, some_of
 from earmark.feedback.sources.source import FeedbackSource, Refused, Row
 from earmark.feedback.sources.values import number
 from earmark.feedback.sources.vocabulary import ACTS, Act, acts_with, plain
@@ -119,10 +119,7 @@ class TableHistory(FeedbackSource):
             raise FeedbackError(f"--worst {self.worst:g} and --best {self.best:g} are no scale: give its two ends.")
         if not abs(self.utc_offset_hours) < 24:
             raise FeedbackError(f"--utc-offset-hours {self.utc_offset_hours:g} is none: it is less than a day.")
-        tables = parts_or_itself(self.path, *PATTERNS)
-        if not tables:
-            raise not_found(self.path, "table (CSV, TSV, JSON or Parquet)")
-        return tables
+        return some_of(parts_or_itself(self.path, *PATTERNS), self.path, "table (CSV, TSV, JSON or Parquet)")
 
     def rows(self, part: Part) -> Iterator[Row]:
         """Every row, once.

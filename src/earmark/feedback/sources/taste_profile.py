@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from earmark.catalogue.sources.library import as_text
 from earmark.feedback.event import Event, Song
-from earmark.feedback.sources.reading import Part, not_found, parts_or_itself, text_of
+from earmark.feedback.sources.reading import Part, not_found, parts_or_itself, some_of, text_of
 from earmark.feedback.sources.source import FeedbackSource, Refused, Row
 from earmark.feedback.sources.values import whole
 
@@ -50,10 +50,7 @@ class TasteProfile(FeedbackSource):
         Raises:
             FeedbackError: There is none.
         """
-        found = parts_or_itself(self.path, "*triplets*.txt")
-        if not found:
-            raise not_found(self.path, "train_triplets.txt")
-        return found
+        return some_of(parts_or_itself(self.path, "*triplets*.txt"), self.path, "train_triplets.txt")
 
     def rows(self, part: Part) -> Iterator[Row]:
         """Every count of one file.
