@@ -16,7 +16,7 @@ from earmark.feedback.estimates.listening import read_listening
 from earmark.feedback.estimates.shares import count, coverage, fit_prior
 from earmark.feedback.estimates.targets import make_targets
 from earmark.feedback.identity import ListenerKey
-from earmark.feedback.snapshot import LISTENERS, write_snapshot
+from earmark.feedback.snapshot import LISTENERS, table_of, write_snapshot
 from earmark.feedback.sources.emotify import EmotifyAnswers
 from earmark.feedback.store import Store
 from earmark.feedback.tracks import Tracks
@@ -40,7 +40,7 @@ def emotify_figures(path: Path) -> dict[str, float]:
             write_snapshot(store, Path(folder) / "snapshot")
         snapshot = Path(folder) / "snapshot"
         listening = read_listening(snapshot, catalogue, Tracks(known), params.feedback.bot_days)
-        attributes = pd.read_parquet(snapshot / LISTENERS)
+        attributes = table_of(snapshot, LISTENERS).to_pandas()
     pairs = pair_up(listening.doings, listening.now_us, params.targets)
     ids = catalogue["track_id"].tolist()
     evidence = Evidence(ids, pairs, listening.said, listening.counts, attributes, None, listening.now_us)

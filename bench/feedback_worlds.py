@@ -53,8 +53,8 @@ def world_figures() -> dict[str, float]:
     figures = {str(name): float(value) for name, value in pd.DataFrame(rows).mean().items()}
     every = pd.concat(errors)
     figures["error_ratio_shrunk_vs_raw"] = _ratio(every)
-    for level in LEVELS:
-        figures[f"error_ratio_from_{level}_listeners"] = _ratio(every[every["level"] == level])
+    for level, songs in every.groupby("level"):
+        figures[f"error_ratio_from_{level}_listeners"] = _ratio(songs)
     return figures
 
 

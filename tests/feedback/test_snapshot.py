@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +21,17 @@ from earmark.feedback.snapshot import (
     EVENT_SCHEMA,
     FLAG_SCHEMA,
     LISTENER_SCHEMA,
+    SCHEMAS,
     SONG_SCHEMA,
     Written,
     changed_days,
     check_snapshot,
     event_tables,
-    write_empty,
+    table_of,
     write_snapshot,
 )
 from earmark.feedback.store import Store
+from earmark.workspace import SILENCE, SNAPSHOTS
 from feedback_tools import (
     DAY_US,
     NOON_DAY,
@@ -46,6 +50,7 @@ from feedback_tools import (
 from postgresql_server import DATABASES
 from scratch import CHECKOUT
 
+NOTHING = CHECKOUT / SNAPSHOTS / SILENCE
 DAYS = ("events/2026/2026-11-18.parquet", "events/2026/2026-11-19.parquet", "events/2026/2026-11-20.parquet")
 BUSY = refusing("plays", 2, suite="listening", rule="busy")
 
@@ -132,9 +137,20 @@ class TestASnapshot:
 
     def test_of_an_empty_store_is_one_too(self, store, tmp_path):
         assert write_snapshot(store, tmp_path / "s") == Written(0, 3, 0)
-        write_empty(tmp_path / "empty")
-        assert contents(tmp_path / "s") == contents(tmp_path / "empty")
-        assert list(event_tables(tmp_path / "s")) == list(event_tables(tmp_path / "empty")) == []
+        assert list(event_tables(tmp_path / "s")) == []
+        assert [len(table_of(tmp_path / "s", name)) for name in SCHEMAS] == [0, 0, 0]
+
+    def test_that_the_project_begins_with_has_none_of_the_files(self):
+        assert list(event_tables(NOTHING)) == []
+        for name, schema in SCHEMAS.items():
+            assert table_of(NOTHING, name).equals(schema.empty_table())
+
+    def test_that_lacks_one_is_an_error(self, store, tmp_path):
+        take(store, [play()])
+        write_snapshot(store, tmp_path / "s")
+        (tmp_path / "s" / "flags.parquet").unlink()
+        with pytest.raises(FeedbackError, match=r"lacks flags\.parquet.*dvc checkout"):
+            table_of(tmp_path / "s", "flags.parquet")
 
     def test_that_is_not_there_is_an_error_that_says_what_makes_one(self, tmp_path):
         with pytest.raises(FeedbackError, match=r"`dvc pull`.*earmark feedback snapshot"):
@@ -268,6 +284,21 @@ class TestTheNextOne:
         assert snapshot(store, tmp_path / "s") == {"songs.parquet", DAYS[1]}
         is_what_the_store_holds(tmp_path / "s", store)
 
+    def test_of_a_store_that_was_restored_from_a_backup_has_what_came_afterwards(self, tmp_path):
+        """As many changes of the same days as before, but others."""
+        file, backup = tmp_path / "feedback.db", tmp_path / "backup.db"
+        with Store(f"sqlite:///{file}") as store:
+            take(store, three_days())
+        shutil.copy(file, backup)
+        with Store(f"sqlite:///{file}") as store:
+            take(store, [play("zoe")])
+            write_snapshot(store, tmp_path / "s")
+        shutil.copy(backup, file)
+        with Store(f"sqlite:///{file}") as store:
+            take(store, [play("max")])
+            write_snapshot(store, tmp_path / "s")
+            is_what_the_store_holds(tmp_path / "s", store)
+
 
 class TestHowFarBehind:
     def test_it_is_counts_the_days_that_changed_since(self, store, tmp_path):
@@ -312,6 +343,27 @@ class TestWhileSomebodyImports:
         assert len(changed_days(store, tmp_path / "s")) == 4
         write_snapshot(store, tmp_path / "s")
         is_what_the_store_holds(tmp_path / "s", store)
+
+
+class TestWhileSomebodySnapshots:
+    def test_the_second_waits_and_what_the_first_had_read_before_a_change_does_not_stay(self, store, tmp_path):
+        """As the flow and a command at once: the first has read a day, zoe is forgotten, the second has read it too."""
+        take(store, [*three_days(), play("zoe")])
+
+        class Slow(Busy):
+            def events(self, day: int) -> Any:
+                found = self._store.events(day)
+                if day == NOON_DAY:
+                    self._store.forget([number_of("zoe")], NOW_US)
+                    second.start()
+                    second.join(0.5)
+                return found
+
+        second = threading.Thread(target=write_snapshot, args=(store, tmp_path / "s"))
+        write_snapshot(Slow(store, []), tmp_path / "s")
+        second.join()
+        is_what_the_store_holds(tmp_path / "s", store)
+        assert changed_days(store, tmp_path / "s") == []
 
 
 KILLED = """

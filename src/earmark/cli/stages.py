@@ -15,7 +15,6 @@ _STAGES = {
     "songbook": "Render the embedded sample.",
     "listeners": "Made-up listeners of the songbook, and what they did.",
     "listening": "What they did, through the doors, as a snapshot.",
-    "silence": "A snapshot without any events.",
     "duplicates": "Which tracks are copies of one recording.",
     "validate": "Great Expectations: what is fit to enter.",
     "split": "Training, validation and test, by group.",

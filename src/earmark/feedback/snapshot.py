@@ -8,7 +8,8 @@
     snapshot.json                    of which store, and of which version of each day
 
 The same events always give the same bytes. Files appear one by one, each whole; snapshot.json comes last, so a run that
-was killed is simply gone on with.
+was killed is simply gone on with. One writes at a time: the files of a slower one would be older than another's
+snapshot.json says.
 """
 
 import json
@@ -23,7 +24,7 @@ import pyarrow.parquet as pq
 
 from earmark.errors import FeedbackError
 from earmark.feedback.identity import UNDATED
-from earmark.files import read_json, replacing, write_json
+from earmark.files import locked, read_json, replacing, write_json
 from earmark.progress import progress
 
 EVENTS, SONGS, LISTENERS, FLAGS, MANIFEST = (
@@ -76,6 +77,7 @@ FLAG_SCHEMA = pa.schema(
         pa.field("rule", pa.string(), nullable=False),
     ]
 )
+SCHEMAS = {SONGS: SONG_SCHEMA, LISTENERS: LISTENER_SCHEMA, FLAGS: FLAG_SCHEMA}
 _EPOCH = date(1970, 1, 1)
 
 
@@ -102,6 +104,11 @@ class Written:
 
 def write_snapshot(live: Live, folder: Path) -> Written:
     """Bring the snapshot at ``folder`` up to date: only days that have changed since are read and written."""
+    with locked(folder.with_name(f".{folder.name}.lock")):
+        return _write_snapshot(live, folder)
+
+
+def _write_snapshot(live: Live, folder: Path) -> Written:
     versions, before = live.day_versions(), _manifest(folder)
     changed = removed = 0
     for part in folder.rglob(".*.part"):  # of a run that was killed; it may hold who was forgotten since
@@ -139,12 +146,21 @@ def _stale(live: Live, versions: dict[int, int], before: dict[str, Any]) -> list
     return [day for day, version in versions.items() if known.get(str(day)) != version]
 
 
-def write_empty(folder: Path) -> None:
-    """A snapshot without any events."""
-    _write(SONG_SCHEMA.empty_table(), SONG_SCHEMA, ("song_id",), folder / SONGS)
-    _write(LISTENER_SCHEMA.empty_table(), LISTENER_SCHEMA, ("listener_id",), folder / LISTENERS)
-    _write(FLAG_SCHEMA.empty_table(), FLAG_SCHEMA, ("day",), folder / FLAGS)
-    write_json(folder / MANIFEST, {"store": None, "days": {}})
+def table_of(folder: Path, name: str) -> pa.Table:
+    """`SONGS`, `LISTENERS` or `FLAGS` of the snapshot at ``folder``. One that tells of no day may do without the file.
+
+    Raises:
+        FeedbackError: There is no snapshot, or it is not whole.
+    """
+    check_snapshot(folder)
+    path = folder / name
+    if path.is_file():
+        return pq.read_table(path)
+    if _manifest(folder).get("days") == {}:
+        return SCHEMAS[name].empty_table()
+    raise FeedbackError(
+        f"The snapshot of feedback at {folder} lacks {name}. `dvc checkout` or `dvc pull` brings it back."
+    )
 
 
 def event_tables(folder: Path, columns: list[str] | None = None) -> Iterator[tuple[int, pa.Table]]:

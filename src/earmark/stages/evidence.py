@@ -3,14 +3,12 @@
 import sys
 from pathlib import Path
 
-import pandas as pd
-
 from earmark.catalogue.track import read_tracks
 from earmark.feedback.estimates.evidence import pair_up
 from earmark.feedback.estimates.factors import factorise
 from earmark.feedback.estimates.files import Evidence, write_evidence
 from earmark.feedback.estimates.listening import read_listening
-from earmark.feedback.snapshot import LISTENERS
+from earmark.feedback.snapshot import LISTENERS, table_of
 from earmark.feedback.tracks import Tracks
 from earmark.files import write_json
 from earmark.params import Params
@@ -29,7 +27,7 @@ def run(params: Params, root: Path) -> None:
     listening = read_listening(snapshot, catalogue, Tracks.at(root / CATALOGUE), params.feedback.bot_days)
     pairs = pair_up(listening.doings, listening.now_us, params.targets)
     factors = factorise(pairs, params.categories)
-    attributes = pd.read_parquet(snapshot / LISTENERS)
+    attributes = table_of(snapshot, LISTENERS).to_pandas()
     evidence = Evidence(
         catalogue["track_id"].tolist(), pairs, listening.said, listening.counts, attributes, factors, listening.now_us
     )

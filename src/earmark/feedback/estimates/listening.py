@@ -3,7 +3,6 @@
 Days on which a listener was flagged are left out, and listeners who were flagged too often altogether.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from earmark.feedback.estimates.evidence import LIKE, PLAY, Doings
 from earmark.feedback.event import KINDS, Song
 from earmark.feedback.identity import NOBODY
-from earmark.feedback.snapshot import FLAGS, SONGS, event_tables
+from earmark.feedback.snapshot import FLAGS, SONGS, event_tables, table_of
 from earmark.feedback.tracks import Tracks
 from earmark.progress import progress
 
@@ -61,17 +59,15 @@ def read_listening(snapshot: Path, catalogue: pd.DataFrame, tracks: Tracks, bot_
         FeedbackError: There is no snapshot.
     """
     place = {track_id: number for number, track_id in enumerate(catalogue["track_id"])}
-    events = event_tables(snapshot, _COLUMNS)
-    first = next(events, None)  # also checks that there is a snapshot
-    songs = pq.read_table(snapshot / SONGS)
+    songs = table_of(snapshot, SONGS)
     known = _places(songs, tracks, place)
-    flags = _Flags(snapshot / FLAGS, bot_days)
+    flags = _Flags(table_of(snapshot, FLAGS), bot_days)
     durations_ms = np.append(catalogue["duration_s"].to_numpy(dtype=np.float64) * 1000.0, np.nan)
     parts: list[dict[str, Any]] = []
     said: list[pd.DataFrame] = []
     told = {"events": 0, "events_of_tracks": 0, "events_flagged": 0}
     now_us = 0.0
-    for day, table in progress(_chain(first, events), description="listening", unit="day"):
+    for day, table in progress(event_tables(snapshot, _COLUMNS), description="listening", unit="day"):
         track = known.of(table.column("song_id").to_numpy())
         bad = flags.flagged(day, table.column("listener_id").to_numpy())
         told["events"] += len(table)
@@ -134,8 +130,8 @@ def _places(songs: pa.Table, tracks: Tracks, place: dict[str, int]) -> _Places:
 class _Flags:
     """Which days of which listeners do not count."""
 
-    def __init__(self, path: Path, bot_days: int) -> None:
-        flags = pq.read_table(path).to_pandas()[["day", "listener_id"]].drop_duplicates()
+    def __init__(self, table: pa.Table, bot_days: int) -> None:
+        flags = table.to_pandas()[["day", "listener_id"]].drop_duplicates()
         often = flags["listener_id"].value_counts()
         self.left_out = often.index[often >= bot_days].to_numpy(dtype=np.int64)
         self.days = {int(day): rows.to_numpy(dtype=np.int64) for day, rows in flags.groupby("day")["listener_id"]}
@@ -211,9 +207,3 @@ def _floats(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
 
 def _equals(table: pa.Table, name: str, value: str) -> npt.NDArray[np.bool_]:
     return np.asarray(pc.fill_null(pc.equal(table.column(name), value), False).to_numpy(zero_copy_only=False))
-
-
-def _chain(first: tuple[int, pa.Table] | None, rest: Iterator[tuple[int, pa.Table]]) -> Iterator[tuple[int, pa.Table]]:
-    if first is not None:
-        yield first
-        yield from rest
