@@ -11,11 +11,10 @@ PARAMS = Path("params.yaml")
 EXPECTATIONS = Path("expectations.yaml")
 TAXONOMY = Path("data/taxonomy.yaml")
 
-# A collection is one folder: tracks.parquet, refused.csv, answers/ (where listeners answered) and audio/.
+# A collection is one folder: tracks.parquet, refused.csv and audio/.
 COLLECTIONS = Path("data/collections")
 TRACKS = "tracks.parquet"
 REFUSED = "refused.csv"
-ANSWERS = "answers"  # <source>.parquet
 SONGBOOK = "songbook"  # a stage makes this one; no import and no label may
 
 # What listeners did: the store (live, a side effect), and snapshots of it (files, which DVC keeps).

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -266,6 +265,10 @@ class TestAgain:
         assert list(tracks(root).index) == ["jazz/a.mp3"]
 
 
+class OtherSet(FolderSource):
+    name = "other-set"
+
+
 class TestWhatTheSourceNoLongerLists:
     def test_has_moved_where_its_content_is_under_another_name(self, root, music):
         put(music, {"pop/7.mp3": encode_tone("mp3", 3.5), "rock/1.mp3": encode_tone("mp3", 4.0)})
@@ -334,34 +337,7 @@ class TestTheCollectionsFolder:
         assert ignored.read_text(encoding="utf-8") == "/songbook\n/music\n"
 
 
-@dataclass(frozen=True)
-class Answered(FolderSource):
-    """A folder whose every track somebody has answered about."""
-
-    def answers(self, track_ids):
-        return pd.DataFrame({"track_id": list(track_ids)}), [Refusal("answers.csv:9", "answer", "no such track")]
-
-
-class OneSet(Answered):
-    name = "one-set"
-
-
-class OtherSet(Answered):
-    name = "other-set"
-
-
 class TestSeveralSourcesInOneCollection:
-    def test_keep_each_their_own_answers(self, root, music, song, tmp_path):
-        put(music, {"jazz/a.mp3": song})
-        put(tmp_path / "more", {"rock/b.mp3": song})
-        for source in (OneSet(music), OtherSet(tmp_path / "more")):
-            import_collection(source, root, PARAMS, name="both", processes=1)
-        folder = root / "data/collections/both"
-        answers = {path.stem: list(pd.read_parquet(path)["track_id"]) for path in (folder / "answers").iterdir()}
-        assert answers == {"one-set": ["jazz/a.mp3"], "other-set": ["rock/b.mp3"]}
-        lines = (folder / "refused.csv").read_text(encoding="utf-8").splitlines()
-        assert lines[1:] == [f"answers.csv:9,answer,no such track,{name}" for name in ("one-set", "other-set")]
-
     def test_a_line_of_a_table_is_refused_until_that_table_says_otherwise(self, root, music, song):
         put(music, {"a.mp3": song, "one.csv": b"path\na.mp3\nlate.mp3\n", "two.csv": b"path\na.mp3\ngone.mp3\n"})
 

@@ -38,7 +38,7 @@ from earmark.files import locked, replacing
 from earmark.params import Params
 from earmark.progress import progress
 from earmark.workers import cores
-from earmark.workspace import ANSWERS, COLLECTIONS, FEATURE_CACHE, IMPORTS, REFUSED, SONGBOOK, TRACKS
+from earmark.workspace import COLLECTIONS, FEATURE_CACHE, IMPORTS, REFUSED, SONGBOOK, TRACKS
 
 _SCRATCH = ".importing"
 
@@ -136,12 +136,6 @@ def _import(
     taken = with_what_was_known(taken, old, pc.fill_null(same, False))
     over = pa.array([*taken_ids, *moved, *(gone if prune else [])], pa.string())
     tracks = pa.concat_tables([before.filter(pc.invert(pc.is_in(before["track_id"], value_set=over))), taken])
-    answered = source.answers(tracks["track_id"].filter(pc.equal(tracks["source"], source.name)).to_pylist())
-    if answered is not None:
-        answers, without_track = answered
-        refused += without_track
-        with replacing(folder / ANSWERS / f"{source.name}.parquet") as part:
-            answers.to_parquet(part, index=False)
     refused.sort(key=lambda refusal: (refusal.path, refusal.kind))
     write_refusals(folder / REFUSED, refused, set(taken_ids), source.origin)
     write_tracks(tracks, folder / TRACKS)

@@ -39,7 +39,7 @@ def write_refusals(path: Path, refused: list[Refusal], taken: set[str], origin: 
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 source = row.get("source") or ""
-                by_line = row["kind"] in ("row", "answer")
+                by_line = row["kind"] == "row"
                 if source != origin if by_line else row["path"] not in told:
                     rows.add((row["path"], row["kind"], row["reason"], source))
     with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:

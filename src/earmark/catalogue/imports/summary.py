@@ -92,7 +92,6 @@ _KINDS = {
     "refused": "refused",
     "ignored": "ignored",
     "row": "rows of the source's tables without a recording",
-    "answer": "listeners' answers refused",
 }
 
 

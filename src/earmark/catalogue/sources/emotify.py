@@ -10,16 +10,13 @@ Source: A. Aljanaki, F. Wiering, R. C. Veltkamp, "Studying emotion induced by mu
 Information Processing & Management, 2015.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from earmark.catalogue.sources.source import Candidate, Refusal, Source, check_folder, listing, not_laid_out
-from earmark.catalogue.sources.tables import Row, read_rows, whole
+from earmark.catalogue.sources.tables import Row, whole
 from earmark.catalogue.sources.walking import beside, top_folder, walk
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 EMOTIONS = (
     "amazement", "solemnity", "tenderness", "nostalgia", "calmness", "power", "joyful_activation", "tension", "sadness",
@@ -72,51 +69,10 @@ class EmotifySource(Source):
             yield Candidate(file, path, genre=top_folder(path))
         yield from beside(self.path, self.path / AUDIO, [self.path / TABLE])
 
-    def answers(self, track_ids: Iterable[str]) -> "tuple[pd.DataFrame, list[Refusal]]":
-        """Each listener's answer, joined to its track; every line of data.csv is taken or refused.
-
-        Args:
-            track_ids: The tracks that were taken.
-
-        Returns:
-            One row an answer, in the table's order: ``track_id``, the nine `EMOTIONS` (0 or 1), ``mood`` (1
-            to 5, before listening), ``liked``, ``disliked`` (0 or 1), ``age``, ``gender``, ``mother_tongue``;
-            and the refusals.
-
-        Raises:
-            CatalogueError: data.csv has other columns.
-        """
-        import pandas as pd
-
-        tracks = {path.rpartition(".")[0]: path for path in track_ids}
-        rows, refused = [], []
-        for row in read_rows(self.path / TABLE, COLUMNS):
-            if isinstance(row, Refusal):
-                refused.append(Refusal(row.path, "answer", row.reason))
-                continue
-            try:
-                rows.append(_answer(row, tracks))
-            except ValueError as error:
-                refused.append(Refusal(row.where, "answer", str(error)))
-        frame = pd.DataFrame(rows, columns=["track_id", *_NUMBERS, "mother_tongue"])
-        return frame.astype(dict.fromkeys(_NUMBERS, "int16")), refused
-
     def _check_layout(self) -> None:
         if (self.path / TABLE).is_file() and (self.path / AUDIO).is_dir():
             return
         raise not_laid_out(self, found=listing(self.path))
-
-
-def _answer(row: Row, tracks: dict[str, str]) -> dict[str, object]:
-    """One line, checked and joined.
-
-    Raises:
-        ValueError: Why the line cannot be used.
-    """
-    excerpt = excerpt_of(row)
-    if excerpt not in tracks:
-        raise ValueError(f"its track {excerpt} (track id {row['track id']}) was not taken")
-    return {"track_id": tracks[excerpt], **numbers_of(row), "mother_tongue": row.get("mother tongue")}
 
 
 def excerpt_of(row: Row) -> str:

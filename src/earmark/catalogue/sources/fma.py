@@ -7,28 +7,23 @@ tracks.csv has two header lines and one with the name of its index; some of its 
 are Python literals. A row is of the smallest subset that holds it: small ⊂ medium ⊂ large ⊂ full. Of the small subset
 098565, 098567 and 098569 are cut short, and 099134, 108925 and 133297 hold no audio: decoding refuses them.
 
-Counts grow with a track's age and are heavy-tailed (one album: 3.56 million listens): whoever learns from
-answers should use ranks or logarithms, corrected for ``date_created``. Favourites are known of 61 % of the
-tracks, comments of 2 %.
+How often each track was listened to is feedback: `earmark.feedback.sources.fma`.
 
 Source: M. Defferrard, K. Benzi, P. Vandergheynst, X. Bresson, "FMA: A Dataset for Music Analysis", ISMIR 2017.
 """
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from earmark.catalogue.sources.matching import Listed, folded, listed, matched
 from earmark.catalogue.sources.source import Candidate, Refusal, Source, check_folder, listing, not_laid_out
 from earmark.catalogue.sources.tables import Row, genre_or_none, official_split, read_rows, whole
-from earmark.catalogue.sources.walking import beside, walk
+from earmark.catalogue.sources.walking import beside
 from earmark.catalogue.track import GENRE_TAG
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TRACKS, GENRES = "fma_metadata/tracks.csv", "fma_metadata/genres.csv"
 SUBSETS = ("small", "medium", "large", "full")
@@ -83,8 +78,8 @@ class FmaSource(Source):
         elsewhere: dict[str, str] = {}  # audio of rows that are not in the subset
 
         def rows() -> Iterator[Listed | Refusal]:
-            for row, file, entry in self._rows(subset, titles):
-                if row and file and isinstance(entry, Refusal):
+            for file, entry in self._rows(subset, titles):
+                if file and isinstance(entry, Refusal):
                     elsewhere[folded(file)] = entry.reason
                 yield entry
 
@@ -96,46 +91,11 @@ class FmaSource(Source):
         yield from matched(rows(), audio, unlisted=unlisted)
         yield from beside(self.path, audio, [self.path / TRACKS, self.path / GENRES])
 
-    def answers(self, track_ids: Iterable[str]) -> "tuple[pd.DataFrame, list[Refusal]]":
-        """How often each track was listened to, and the like; one row a track, in the table's order.
-
-        Rows that `candidates` listed as leading to no recording are not listed again.
-
-        Returns:
-            ``track_id``, ``listens``, ``favorites``, ``interest``, ``comments`` (whole numbers, missing where the
-            table says nothing), ``date_created`` (of the track's page); and the refusals.
-
-        Raises:
-            CatalogueError: tracks.csv has other columns.
-        """
-        import pandas as pd
-
-        taken = {folded(track_id): track_id for track_id in track_ids}
-        seen: set[str] = set()
-        subset, audio = self._audio()
-        there = {folded(entry[1]) for entry in walk(audio) if not isinstance(entry, Refusal)}
-        found, refused = [], []
-        for row, file, entry in self._rows(subset, self._genre_table()[0]):
-            if row is None or file is None or file in seen:
-                continue
-            seen.add(file)
-            try:
-                if file in taken:
-                    found.append((taken[file], *(count_of(row, name) for name in COUNTS), created(row)))
-                elif isinstance(entry, Listed) and file in there:
-                    raise ValueError(f"its track {file} was not taken")
-            except ValueError as error:
-                refused.append(Refusal(row.where, "answer", str(error)))
-        frame = pd.DataFrame(found, columns=["track_id", *COUNTS, "date_created"])
-        return frame.astype(dict.fromkeys(COUNTS, "Int64") | {"date_created": "datetime64[us]"}), refused
-
-    def _rows(
-        self, subset: str, titles: dict[int, _Genre]
-    ) -> Iterator[tuple[Row | None, str | None, Listed | Refusal]]:
-        """Each row of tracks.csv, with its audio's path where it is sound, and what becomes of it."""
+    def _rows(self, subset: str, titles: dict[int, _Genre]) -> Iterator[tuple[str | None, Listed | Refusal]]:
+        """Of each row of tracks.csv its audio's path, where the row is sound, and what becomes of it."""
         for row in read_rows(self.path / TRACKS, _COLUMNS, multi_line=True, header_lines=3):
             if isinstance(row, Refusal):
-                yield None, None, row
+                yield None, row
                 continue
             try:
                 track = self._listed(row, titles)
@@ -143,13 +103,13 @@ class FmaSource(Source):
                 if its_subset not in SUBSETS:
                     raise ValueError(f"its subset is {its_subset!r}, none of {', '.join(SUBSETS)}")
             except ValueError as error:
-                yield row, None, Refusal(row.where, "row", str(error))
+                yield None, Refusal(row.where, "row", str(error))
                 continue
             if SUBSETS.index(its_subset) <= SUBSETS.index(subset):
-                yield row, track.key, track
+                yield track.key, track
             else:
                 reason = f"not in the subset {subset!r}: it is of {its_subset!r}"
-                yield row, track.key, Refusal(row.where, "row", reason)
+                yield track.key, Refusal(row.where, "row", reason)
 
     def _audio(self) -> tuple[str, Path]:
         """The subset to take, and the smallest folder there that holds it.

@@ -11,19 +11,16 @@ type, their default, and ``metadata={"help": …}``.
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from earmark.errors import CatalogueError
 
-if TYPE_CHECKING:  # an import's processes start without pandas
-    import pandas as pd
-
 LONGEST_NAME = 200  # of a collection, in bytes: a file's may have 255, and its files have endings
 
-Kind = Literal["refused", "ignored", "row", "answer"]
+Kind = Literal["refused", "ignored", "row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +152,6 @@ class Source:
             CatalogueError: The folder is missing, or not laid out as this source needs it.
         """
         raise NotImplementedError
-
-    def answers(self, track_ids: Iterable[str]) -> "tuple[pd.DataFrame, list[Refusal]] | None":
-        """What listeners did with these tracks or said about them, and every line of no use; None where none is known.
-
-        The table has a column ``track_id``; it is kept as the collection's answers/<name>.parquet.
-        """
-        return None
 
 
 def collection_of(name: str) -> str:
