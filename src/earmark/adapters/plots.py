@@ -48,23 +48,12 @@ def confusion(actual: pd.Series, predicted: pd.Series, *, kind: str) -> "Figure"
 
 def by_genre(per_class: pd.DataFrame, *, kind: str) -> "Figure":
     """F1 of each genre, the best on top, with the other model as a mark beside it."""
-    scores = per_class.pivot(index="genre", columns="model", values="f1")
+    scores = per_class.pivot(index="genre", columns="model", values="f1").sort_values(kind)
     support = per_class[per_class["model"] == kind].set_index("genre")["support"]
-    scores = scores.sort_values(kind)
-    figure, axes = _figure(6.8, 0.42 * len(scores) + 1.9)
-    places = np.arange(len(scores))
-    axes.barh(places, scores[kind], height=0.62, color=COLOURS[kind], label=kind, zorder=2)
-    for other in [name for name in scores.columns if name != kind]:
-        axes.plot(scores[other], places, "D", color="white", mec=INK, ms=6, label=other, zorder=3)
-    labels = [f"{genre} ({int(support[genre])})" for genre in scores.index]
-    axes.set_yticks(places, labels)
-    axes.tick_params(length=0)
+    figure, axes = _bars(scores, [f"{genre} ({int(support[genre])})" for genre in scores.index], kind, row=0.42)
     axes.set_xlim(0, 1.0)
     axes.set_xlabel("F1 on the test tracks (how many in brackets)")
-    axes.grid(axis="x", zorder=0)
-    axes.spines["bottom"].set_visible(False)
     _title(axes, f"F1 of the {kind} by genre")
-    figure.legend(frameon=False, ncols=2, loc="outside lower right")
     return figure
 
 
@@ -72,22 +61,30 @@ def by_tag(tags: pd.DataFrame, *, kind: str) -> "Figure":
     """Correlation with what listeners tell, of each tag, with the other model and the noise ceiling as marks."""
     scores = tags.pivot(index="tag", columns="model", values="r").sort_values(kind)
     ceilings = tags.drop_duplicates("tag").set_index("tag")["ceiling"].reindex(scores.index)
-    figure, axes = _figure(8.2, 0.34 * len(scores) + 1.9)
+    figure, axes = _bars(scores, [tag.replace("---", ": ") for tag in scores.index], kind, row=0.34, ceilings=ceilings)
+    axes.set_xlim(min(0.0, float(scores.min().min())) - 0.02, 1.0)
+    axes.set_xlabel("r with what listeners tell of the test tracks")
+    _title(axes, f"Tags told by the {kind}")
+    return figure
+
+
+def _bars(
+    scores: pd.DataFrame, labels: list[str], kind: str, *, row: float, ceilings: pd.Series | None = None
+) -> tuple["Figure", Any]:
+    """A bar for each row of ``scores``, ``row`` inches high, with the other models (columns) and ceilings as marks."""
+    figure, axes = _figure(8.2, row * len(scores) + 1.9)
     places = np.arange(len(scores))
     axes.barh(places, scores[kind], height=0.62, color=COLOURS[kind], label=kind, zorder=2)
     for other in [name for name in scores.columns if name != kind]:
-        axes.plot(scores[other], places, "D", color="white", mec=INK, ms=5, label=other, zorder=3)
-    if ceilings.notna().any():
+        axes.plot(scores[other], places, "D", color="white", mec=INK, ms=6, label=other, zorder=3)
+    if ceilings is not None and ceilings.notna().any():
         axes.plot(ceilings, places, "|", color=INK, ms=12, mew=2, label="noise ceiling", zorder=3)
-    axes.set_yticks(places, [tag.replace("---", ": ") for tag in scores.index])
+    axes.set_yticks(places, labels)
     axes.tick_params(length=0)
-    axes.set_xlim(min(0.0, float(scores.min().min())) - 0.02, 1.0)
-    axes.set_xlabel("r with what listeners tell of the test tracks")
     axes.grid(axis="x", zorder=0)
     axes.spines["bottom"].set_visible(False)
-    _title(axes, f"Tags told by the {kind}")
     figure.legend(frameon=False, ncols=3, loc="outside lower right")
-    return figure
+    return figure, axes
 
 
 def learning_curve(curve: pd.DataFrame) -> "Figure":
