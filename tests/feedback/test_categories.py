@@ -15,6 +15,7 @@ from earmark.feedback.estimates.categories import (
     TOO_FEW,
     UNSURE,
     Clustering,
+    _clusters,
     _numbered,
     apart,
     categorise,
@@ -103,6 +104,14 @@ class TestCategories:
         assert len(few.categories) <= max(enough, 1)
         assert (few.members["status"] == TOO_FEW).sum() >= 45 - enough
 
+    @pytest.mark.parametrize("odd", [0, 17, 4_321])
+    def test_may_be_so_small_that_no_sampled_song_is_of_them(self, odd):
+        placed = np.tile(np.eye(4, dtype=np.float32)[0], (6_000, 1))
+        placed[odd] = np.eye(4, dtype=np.float32)[1]
+        _, labels, silhouette = _clusters(placed, dataclasses.replace(PARAMS, count=2))
+        assert sorted(np.bincount(labels)) == [1, 5_999]
+        assert 0 <= silhouette <= 1
+
     @pytest.mark.filterwarnings("ignore:Number of distinct clusters")
     @pytest.mark.parametrize("count", [0, 3])
     def test_of_songs_that_all_lie_in_one_place_are_one(self, count):
@@ -129,6 +138,14 @@ class TestMembership:
             members = found(pairs, dataclasses.replace(PARAMS, min_confidence=least)).members
             assert (members["status"] == np.where(members["confidence"] >= least, SURE, UNSURE)).all()
         assert set(members["status"]) == {SURE, UNSURE}
+
+    def test_is_not_confirmed_by_a_draw_that_leaves_a_song_without_listeners(self):
+        # One listener each, of another crowd; in 37 % of the draws he or she is not there.
+        alone = pd.DataFrame({"track": [45, 46, 47], "listener": [1, 2, 3], "plays": 1.0})
+        params = dataclasses.replace(PARAMS, min_listeners=1, redraws=200)
+        members = found(pd.concat([crowds(), alone]), params, tracks=48).members
+        assert sorted(members["category"][45:]) == [0, 1, 2]
+        assert members["confidence"][45:].to_numpy() == pytest.approx([1 - np.exp(-1)] * 3, abs=0.1)
 
     def test_is_a_share_of_the_redraws(self):
         confidence = found(crowds(astray=0.35)).members["confidence"]
@@ -195,6 +212,15 @@ class TestNumbers:
         assert split[4] == crowd(0)
         assert split[7] == crowd(1)
         assert split[9] == crowd(2)
+
+    def test_stay_where_most_songs_do_also_beside_more_songs_of_a_category_that_dissolves(self):
+        # Of the old 5 a third joins the old 7, and a third each of two others; to 7 it brings more songs than 7 has.
+        was = np.repeat([5, 7, 8, 9], [300, 99, 500, 500])
+        labels = np.concatenate([np.repeat([0, 1, 2], 100), np.repeat([0, 1, 2], [99, 500, 500])])
+        numbers, highest = _numbered(
+            np.arange(len(was)), labels, pd.DataFrame({"track": np.arange(len(was)), "category": was}), 9
+        )
+        assert (numbers.tolist(), highest) == ([7, 8, 9], 9)
 
     def test_of_categories_that_are_gone_are_never_used_again(self):
         # Number 5 was the highest ever, retired before the last version; 9 vanishes now.

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from earmark.feedback.estimates.ceiling import noise_ceiling
+from earmark.feedback.estimates import ceiling
+
+
+def noise_ceiling(song, values, listener=None, **other) -> float:
+    """Each value is another listener's unless said otherwise."""
+    listener = np.arange(len(song)) if listener is None else listener
+    return ceiling.noise_ceiling(song, listener, values, **other)
 
 
 def said(of_songs: float, listeners, songs: int = 500, seed: int = 1) -> tuple:
@@ -52,11 +58,25 @@ class TestTheNoiseCeiling:
     def test_is_nothing_where_all_songs_are_alike(self):
         assert noise_ceiling(np.repeat(np.arange(20), 6), np.ones(120)) == 0.0
 
+    @pytest.mark.parametrize("value", [0.1, 0.3, 0.7])
+    def test_is_nothing_where_all_say_the_same_whatever_the_rounding(self, value):
+        # Averages of so many equal values differ in their last digit, by how many there are: halves would agree in it.
+        song = np.repeat(np.arange(200), np.random.default_rng(0).integers(2, 60, 200))
+        assert noise_ceiling(song, np.full(len(song), value)) == 0.0
+
+    def test_lenient_and_strict_listeners_take_nothing_from_it_where_all_hear_the_same(self):
+        song, values, means = said(0.2, 12)
+        listener = np.tile(np.arange(12), 500)
+        leniency = 1.5 * np.random.default_rng(11).standard_normal(12)
+        reached = np.corrcoef(means, np.bincount(song, values) / 12)[0, 1]
+        found = noise_ceiling(song, values + leniency[listener], listener)
+        assert found == pytest.approx(noise_ceiling(song, values, listener)) == pytest.approx(reached, abs=0.05)
+
     def test_does_not_depend_on_the_order_of_the_rows(self):
         song, values, _ = said(0.2, np.random.default_rng(2).integers(1, 9, 200), songs=200)
         for seed in range(3):
             order = np.random.default_rng(seed).permutation(len(song))
-            assert noise_ceiling(song[order], values[order]) == noise_ceiling(song, values)
+            assert noise_ceiling(song[order], values[order], order) == noise_ceiling(song, values)
 
     def test_depends_on_its_seed_a_little_and_on_nothing_else(self):
         song, values, _ = said(0.3, 7, songs=150)

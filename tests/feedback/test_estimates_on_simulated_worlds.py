@@ -147,6 +147,15 @@ class TestSegments:
             both = found.index.intersection(raw.index)
             assert rms(found[both] - truth[both]) < 0.6 * rms(raw[both] - truth[both])
 
+    def test_are_corrected_to_their_own_average_listener(self):
+        held = []
+        for age in (20, 30, 40, 50):
+            truth = BY_TASTE.songs[f"appeal_age_{age}"]
+            found = told(BY_TASTE, segment=f"age:{age}", segments=("age",))
+            here = truth[found.index]
+            held.append((found["low"] <= here) & (here <= found["high"]))
+        assert pd.concat(held).mean() > 0.8
+
     def test_that_like_other_things_are_told_apart(self):
         old, young = (told(BY_TASTE, segment=f"age:{age}", segments=("age",))["estimate"] for age in (20, 50))
         songs = old.index.intersection(young.index)

@@ -311,6 +311,17 @@ class TestCalibration:
         odds = like_share / (1 - like_share) * np.exp(found.log_ratio(pairs))
         assert (odds / (1 + odds)).mean() == pytest.approx(like_share, abs=1e-6)
 
+    def test_so_it_is_however_often_all_was_heard(self):
+        pairs = pairs_with(np.arange(40), 1, plays=1e7, heard=24.0, skipped=0.0, returned=24.0)
+        odds = np.exp(calibrate(pairs, targets(like_share=0.5)).log_ratio(pairs))
+        assert (odds / (1 + odds)).mean() == pytest.approx(0.5, abs=1e-6)
+
+    def test_of_answers_so_old_that_nothing_is_left_of_them_nothing_is_learnt(self):
+        for weight in (0.0, 1e-300):
+            found = calibrate(taught(0.8, 1.6, 0.4).assign(weight=weight), targets())
+            assert found.learnt_from == 0
+            assert np.isfinite(found.intercept)
+
     def test_of_those_who_only_answered_nothing_is_learnt(self):
         pairs = pairs_with(np.arange(200), 1, answer=np.arange(200) % 2 * 1.0)
         assert calibrate(pairs, targets()).learnt_from == 0

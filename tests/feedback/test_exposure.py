@@ -27,6 +27,7 @@ class Met:
         liked = random.random(drawn.shape) < would
         self.truth = would.mean(axis=0)  # of everybody
         self.pairs = pd.DataFrame({"track": track, "listener": listener})
+        self.tastes, self.kinds = tastes, kinds
         self.drawn, self.likes = drawn[there], liked[there]
         self.ratios = np.where(self.likes, OUTRIGHT, -OUTRIGHT)
 
@@ -96,7 +97,7 @@ class TestAffinity:
         # Met at random, a song's listeners look like all others; unless that they met it is what they are known by.
         met = met_with(pull=0.0, likes=1.0)
         track, listener = met.pairs["track"].to_numpy(), met.pairs["listener"].to_numpy()
-        affinity = exposure._affinities(track, listener, 120, 500, seed=1)
+        affinity, _ = exposure._affinities(track, listener, 120, 500, seed=1)
         assert affinity.mean() == pytest.approx(0, abs=0.05)
         assert affinity.std() == pytest.approx(1, abs=0.15)
 
@@ -105,6 +106,21 @@ class TestAffinity:
         affinity = met.exposed.affinity
         assert np.corrcoef(affinity, met.drawn)[0, 1] > 0.45
         assert np.abs(affinity).max() <= 3
+
+    def test_of_a_segment_is_as_much_higher_as_its_listeners_are_drawn_to_the_song(self):
+        met = met_with(pull=1.5, likes=1.0)
+        one, other = (np.flatnonzero(side) for side in (met.tastes[:, 0] > 0, met.tastes[:, 0] <= 0))
+        found = exposed(met.pairs, met.ratios, 1, {"one": one, "other": other, "nobody": np.empty(0, dtype=np.int64)})
+        drawn = met.kinds[:, 0] / np.linalg.norm(met.kinds, axis=1)
+        assert np.corrcoef(found.levels["one"], drawn)[0, 1] > 0.85
+        assert np.corrcoef(found.levels["other"], drawn)[0, 1] < -0.85
+        assert not found.levels["nobody"].any()
+        np.testing.assert_array_equal(found.affinity, met.exposed.affinity)
+
+    def test_of_a_segment_of_everybody_is_that_of_all(self):
+        met = met_with(pull=1.5, likes=1.0)
+        found = exposed(met.pairs, met.ratios, 1, {"all": np.arange(500)})
+        assert np.abs(found.levels["all"]).mean() < 0.06
 
     def test_of_a_listener_of_whom_nothing_else_is_known_is_nothing(self):
         met = met_with(pull=1.5, likes=1.0)

@@ -1,7 +1,8 @@
 """How well tags are told of songs that no model has heard: by correlation, and for categories by the one that is said.
 
 Pearson's r of a tag is weighted by how much is known of each song. Its ceiling is the noise ceiling of the tag's target
-(`earmark.feedback.estimates.ceiling`). Categories exclude each other, so of them one is said.
+(`earmark.feedback.estimates.ceiling`), in which all songs count alike: where far more is known of some songs than of
+most, r can come to lie above it. Categories exclude each other, so of them one is said.
 """
 
 from dataclasses import dataclass, field

@@ -1,13 +1,14 @@
 """Categories of songs that listening itself reveals: songs are together that the same listeners play.
 
-* Songs are directions in the space of listener factors, clustered by k-means on the sphere (Dhillon & Modha 2001). How
-  many clusters, the silhouette decides (Rousseeuw 1987), unless the user does.
-* How sure a song's membership is: listeners are drawn anew (Poisson bootstrap), the song's factors follow from those
-  drawn, and the share of draws that leave it where it is is its confidence.
+* Songs are directions in the space of listener factors, clustered by k-means, and then each is put to the centre whose
+  direction is nearest (nearly the spherical k-means of Dhillon & Modha 2001, which does so at every step). How many
+  clusters, the silhouette decides (Rousseeuw 1987), unless the user does.
+* How sure a song's membership is: listeners are drawn anew (Poisson bootstrap: Hanley & MacGibbon 2006), the song's
+  factors follow from those drawn, and the share of draws that leave it where it is is its confidence.
 * A category is named by the words and genres that set it apart: log odds against all other songs with an informative
   Dirichlet prior (Monroe, Colaresi & Quinn, "Fightin' words", 2008).
 * Refitted, a category keeps its number where most of its songs stay: old and new are matched one to one so that as many
-  songs as possible keep theirs (Kuhn 1955). Numbers are never used again.
+  songs as possible keep theirs (Kuhn 1955); what shares too few songs is no match. Numbers are never used again.
 """
 
 from collections.abc import Iterable, Mapping
@@ -119,7 +120,6 @@ def categorise(
 def _clusters(placed: npt.NDArray[np.float32], params: Categories) -> tuple[npt.NDArray[np.float32], Ints, float]:
     """Centres (on the sphere), the cluster of each song, and the silhouette."""
     from sklearn.cluster import KMeans
-    from sklearn.metrics import silhouette_score
 
     best: tuple[float, npt.NDArray[np.float32]] | None = None
     most = min(params.max_count, (len(placed) - 1) // 2)
@@ -127,13 +127,22 @@ def _clusters(placed: npt.NDArray[np.float32], params: Categories) -> tuple[npt.
         fitted = KMeans(count, n_init=10, random_state=params.seed).fit(placed)
         if len(np.unique(fitted.labels_)) < 2:
             continue
-        sampled = min(_SAMPLED, len(placed))
-        score = float(silhouette_score(placed, fitted.labels_, sample_size=sampled, random_state=params.seed))
+        score = _silhouette(placed, fitted.labels_, params.seed)
         if best is None or score > best[0]:
             best = score, directions(fitted.cluster_centers_)
     if best is None:  # all songs lie in one place
         return placed[:1], np.zeros(len(placed), dtype=np.int64), float("nan")
     return best[1], np.asarray((placed @ best[1].T).argmax(axis=1), dtype=np.int64), best[0]
+
+
+def _silhouette(placed: npt.NDArray[np.float32], labels: Ints, seed: int) -> float:
+    """Of a sample of the songs; 0, which speaks neither for it nor against it, where all of them are in one cluster."""
+    from sklearn.metrics import silhouette_score
+
+    sample = np.random.RandomState(seed).permutation(len(placed))[:_SAMPLED]
+    if len(np.unique(labels[sample])) < 2:
+        return 0.0
+    return float(silhouette_score(placed[sample], labels[sample]))
 
 
 def _confidence(
@@ -148,7 +157,7 @@ def _confidence(
     stays = np.zeros(len(labels))
     for song_factors in redraws(factors, pairs, params):
         drawn = directions(song_factors[songs])
-        stays += (drawn @ centres.T).argmax(axis=1) == labels
+        stays += ((drawn @ centres.T).argmax(axis=1) == labels) & drawn.any(axis=1)  # without listeners it is nowhere
     return np.asarray(stays / max(params.redraws, 1))
 
 
@@ -166,7 +175,7 @@ def _numbered(tracks: Ints, labels: Ints, before: pd.DataFrame, highest: int) ->
         common = np.array([[np.sum((labels == new) & (was == old)) for old in old_numbers] for new in range(clusters)])
         sizes = np.bincount(labels, minlength=clusters)[:, None] + np.array([np.sum(was == n) for n in old_numbers])
         shared = common / np.maximum(sizes - common, 1)
-        for new, place in zip(*linear_sum_assignment(-common), strict=True):
+        for new, place in zip(*linear_sum_assignment(-np.where(shared >= _SAME, common, 0)), strict=True):
             if shared[new, place] >= _SAME:
                 numbers[new] = old_numbers[place]
     # New ones by size, the largest first.

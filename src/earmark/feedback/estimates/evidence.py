@@ -5,12 +5,14 @@ An answer (like, dislike, rating) says it outright; the latest one counts. Doing
 * a play counts by how much of the track was heard, and by who chose it: picked by the listener it says much, carried on
   by the player little (background music is no vote);
 * coming back counts, each further time for less (as the logarithm, after Hu, Koren & Volinsky 2008);
-* a skip by the listener's own wish counts against the track, the more the earlier it came (Meggetto et al. 2021 find
-  early skips the ones that mean dislike); one just before the end counts for nothing. A play that broke off, nobody
-  knows why, counts against it by as much less as it is likely to be something else.
+* a skip by the listener's own wish counts against the track (skips tell of dissatisfaction or lack of interest:
+  Meggetto et al., "On skipping behaviour types in music streaming sessions", CIKM 2021), the more the earlier it came,
+  which is an assumption; one just before the end counts for nothing. A play that broke off, nobody knows why, counts
+  against it by as much less as it is likely to be something else.
 
-All of it fades with time, by half in each half-life. What it means, in odds for liking, is learnt from listeners who
-gave answers *and* listened (`calibrate`); where too few did, it is an assumption, and the report says so.
+All of it fades with time, by half in each half-life (Ding & Li, "Time weight collaborative filtering", CIKM 2005). What
+it means, in odds for liking, is learnt from listeners who gave answers *and* listened (`calibrate`); where too few did,
+it is an assumption, and the report says so.
 """
 
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ PLAY, SKIP, LIKE, DISLIKE, RATING = map(KINDS.index, ("play", "skip", "like", "d
 _DAY_US = 86_400_000_000.0
 _ENOUGH = 30  # answers of either kind, by listeners who also listened; fewer teach nothing that is sure
 DOINGS = ("heard", "skipped", "returned")
+_FADED = 1e-6  # of an answer's weight; what is left of less teaches nothing
 _SURELY = 20_000  # answers, of which chance leaves nothing open
 _REDRAWS = 10
 _COMPLETE = 0.95  # of a track: what is left out at its end is silence
@@ -147,7 +150,7 @@ def calibrate(pairs: pd.DataFrame, params: Targets) -> Meaning:
     people for itself; divided by these odds they are a likelihood ratio, which holds for who did not answer as well, if
     the ones and the others listen alike to what they like.
     """
-    both = pairs[pairs["answer"].notna() & pairs["heard"].notna()]
+    both = pairs[pairs["answer"].notna() & pairs["heard"].notna() & (pairs["weight"] > _FADED)]
     likes = (both["answer"] > 0.5).to_numpy()
     if min(likes.sum(), (~likes).sum()) < _ENOUGH:
         return _assumed(pairs, params)
@@ -195,7 +198,7 @@ def _assumed(pairs: pd.DataFrame, params: Targets) -> Meaning:
     if not len(ratios):
         return Meaning(0.0, *slopes, 0)
     odds = np.log(params.like_share / (1 - params.like_share))
-    low, high = -20.0, 20.0
+    low, high = float(-ratios.max()), float(-ratios.min())
     for _ in range(60):
         middle = (low + high) / 2
         likes = (1 / (1 + np.exp(-(odds + middle + ratios)))).mean()

@@ -9,13 +9,16 @@ what the average listener would say follows from what those said who met the son
     P(listener l likes song s) = σ(b_s + β a_ls),   share of all listeners = mean over l of that
 
 This is the model-based correction (as post-stratification is one by groups: Gelman & Little 1997), here by a
-continuous propensity. β is one number, fitted to all pairs; where exposure is random it comes out as nothing.
+continuous propensity. β is one number, fitted to all pairs; where exposure is random it comes out as nothing. Within a
+segment, affinity counts from the mean of the segment, whose own average listener it is about.
 
 Affinity is that of implicit factors of who met what (liking has no part in it), and cross-fitted: no pair has a part in
 its own. What it cannot correct is selection that who-met-what does not show.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +32,7 @@ Ints = npt.NDArray[np.int64]
 FOLDS = 4
 _FACTORS = 8
 _SAMPLE = 1_000  # listeners who stand for all
+_OF_SEGMENT = 250  # and for a segment
 _FIT = 1_000_000  # pairs are enough for one number
 _ROUNDS = 60
 _SPREAD = 0.5  # variance of the songs' logits, for the fit of beta alone
@@ -43,53 +47,78 @@ class Exposed:
         affinity: Of each pair, in standard deviations over those who have not met the song, within ±3; shape
             ``(pairs,)``.
         slope: β: by how many logits liking grows with a standard deviation of affinity; at least 0.
+        levels: By segment: the mean affinity of those in it who have not met the song, by the track's number.
     """
 
     affinity: Floats
     slope: float
+    levels: Mapping[str, Floats] = field(default_factory=dict)
 
 
-def exposed(pairs: pd.DataFrame, log_ratios: Floats, seed: int) -> Exposed:
+def exposed(pairs: pd.DataFrame, log_ratios: Floats, seed: int, segments: Mapping[str, Ints] | None = None) -> Exposed:
     """Affinities of ``pairs``, and how much liking goes with them.
 
     Args:
         pairs: ``track, listener``, one row each that met.
         log_ratios: What each pair's doings and answer say about liking; shape ``(pairs,)``.
         seed: Of the folds.
+        segments: By name, the listeners in them.
     """
+    segments = segments or {}
     nothing = Exposed(np.zeros(len(pairs)), 0.0)
     tracks, track = np.unique(pairs["track"].to_numpy(), return_inverse=True)
     listeners, listener = np.unique(pairs["listener"].to_numpy(), return_inverse=True)
     if min(len(tracks), len(listeners)) < 4 * FEWEST:
         return nothing
-    affinity = _affinities(track, listener, len(tracks), len(listeners), seed)
+    members = [np.flatnonzero(np.isin(listeners, segment)) for segment in segments.values()]
+    affinity, means = _affinities(track, listener, len(tracks), len(listeners), seed, members)
     slope = _slope(track, affinity, log_ratios, seed)
-    return Exposed(affinity, slope) if slope > 0 else nothing
+    if slope == 0:
+        return nothing
+    levels = np.zeros((len(segments), int(tracks[-1]) + 1))
+    levels[:, tracks] = means
+    return Exposed(affinity, slope, dict(zip(segments, levels, strict=True)))
 
 
-def _affinities(track: Ints, listener: Ints, tracks: int, listeners: int, seed: int) -> Floats:
-    """Of each pair, from factors to which it did not contribute; 0 where of its listener nothing else is known."""
+def _affinities(
+    track: Ints, listener: Ints, tracks: int, listeners: int, seed: int, segments: Iterable[Ints] = ()
+) -> tuple[Floats, Floats]:
+    """Of each pair, from factors to which it did not contribute; 0 where of its listener nothing else is known.
+
+    And of each of ``segments`` the mean over its listeners who have not met the song, shape ``(segments, tracks)``.
+    """
     from scipy.sparse import csr_matrix
 
     rng = np.random.default_rng(seed)
     fold = rng.integers(0, FOLDS, len(track))
     sample = np.sort(rng.choice(listeners, min(_SAMPLE, listeners), replace=False))
-    found = np.zeros(len(track))
+    drawn = [rng.choice(members, min(_OF_SEGMENT, len(members)), replace=False) for members in segments]
+    found, levels = np.zeros(len(track)), np.zeros((len(drawn), tracks))
     for number in range(FOLDS):
         rest = fold != number
         met = csr_matrix((np.ones(rest.sum(), np.float32), (listener[rest], track[rest])), shape=(listeners, tracks))
         ours, theirs = meeting_factors(met, _FACTORS, seed)
         ours = directions(ours)  # how much somebody listens at all says nothing about what
         known = np.bincount(listener[rest], minlength=listeners) > 0
-        others = (met[sample].toarray() == 0) & known[sample, None]  # who met it would look like it by that alone
-        size, scores = np.maximum(others.sum(axis=0), 1), ours[sample] @ theirs.T
-        mean = (others * scores).sum(axis=0) / size
-        spread = np.sqrt((others * (scores - mean) ** 2).sum(axis=0) / size)
+        mean, spread = _level(met, known, ours, theirs, sample)
+        for level, some in zip(levels, drawn, strict=True):
+            own = _level(met, known, ours, theirs, some)[0]
+            told = ~np.isnan(own) & (spread > 1e-6)
+            level += np.where(told, (own - mean) / np.maximum(spread, 1e-6), 0.0) / FOLDS
         left, right = listener[~rest], track[~rest]
         own = np.einsum("ij,ij->i", ours[left], theirs[right])
         telling = known[left] & (spread[right] > 1e-6)
         found[~rest] = np.where(telling, (own - mean[right]) / np.maximum(spread[right], 1e-6), 0.0)
-    return np.clip(found, -_MOST, _MOST)
+    return np.clip(found, -_MOST, _MOST), np.clip(levels, -_MOST, _MOST)
+
+
+def _level(met: Any, known: npt.NDArray[np.bool_], ours: Any, theirs: Any, some: Ints) -> tuple[Floats, Floats]:
+    """Mean and spread of the scores of ``some`` listeners who have not met the song, shape ``(tracks,)`` each."""
+    others = (met[some].toarray() == 0) & known[some, None]  # who met it would look like it by that alone
+    size, scores = np.maximum(others.sum(axis=0), 1), ours[some] @ theirs.T
+    mean = (others * scores).sum(axis=0) / size
+    spread = np.sqrt((others * (scores - mean) ** 2).sum(axis=0) / size)
+    return np.where(others.any(axis=0), mean, np.nan), spread
 
 
 def _slope(track: Ints, affinity: Floats, log_ratios: Floats, seed: int) -> float:

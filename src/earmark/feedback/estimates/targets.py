@@ -11,7 +11,7 @@ popularity     its rank among all tracks by how many listen, age taken into acco
 All but popularity are estimated by `earmark.feedback.estimates.shares`. Of each the noise ceiling is told.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -95,7 +95,7 @@ def make_targets(evidence: Evidence, params: Targets, min_listeners: int) -> tup
         pairs, said = pairs.iloc[:0], said.iloc[:0]
     segments = _segments(evidence.attributes, params.segments)
     report.meaning = calibrate(pairs, params)
-    questions = _questions(pairs, said, report, params)
+    questions = _questions(pairs, said, segments, report, params)
     parts = [*_shares(questions, segments, tracks, params, min_listeners, report)]
     parts.append(popularity(pairs, evidence.counts, evidence.now_us))
     rows = [part for part in parts if len(part)]
@@ -115,6 +115,7 @@ class Question:
         weight: Of each pair.
         affinity: Of each pair.
         slope: By how much it counts; 0: exposure is not corrected.
+        levels: By segment its mean affinity to each track, by the track's number; from there affinity counts within it.
         others: What ``log_ratio`` might be just as well, by the same pairs; an interval holds that open.
     """
 
@@ -127,6 +128,7 @@ class Question:
     weight: Floats
     affinity: Floats
     slope: float = 0.0
+    levels: Mapping[str, Floats] = field(default_factory=dict)
     others: tuple[Floats, ...] = ()
 
     @property
@@ -147,11 +149,13 @@ class Question:
         )
 
 
-def _questions(pairs: pd.DataFrame, said: pd.DataFrame, report: Report, params: Targets) -> Iterator[Question]:
+def _questions(
+    pairs: pd.DataFrame, said: pd.DataFrame, segments: dict[str, Ints], report: Report, params: Targets
+) -> Iterator[Question]:
     assert report.meaning is not None
     answer, ratios = pairs["answer"].to_numpy(), report.meaning.log_ratio(pairs)
     outright = np.where(answer > 0.5, _SURE, -_SURE)
-    met = exposed(pairs, np.where(np.isnan(answer), np.nan_to_num(ratios), outright), params.seed)
+    met = exposed(pairs, np.where(np.isnan(answer), np.nan_to_num(ratios), outright), params.seed, segments)
     report.exposure = met.slope if params.correct_exposure else 0.0
     yield Question(
         "appeal",
@@ -163,6 +167,7 @@ def _questions(pairs: pd.DataFrame, said: pd.DataFrame, report: Report, params: 
         np.where(np.isnan(answer), 1.0, pairs["weight"].to_numpy()),
         met.affinity,
         report.exposure,
+        met.levels,
         tuple(meaning.log_ratio(pairs) for meaning in redrawn(pairs, report.meaning, params)[: _several(len(pairs))]),
     )
     disliked = pairs[pairs["disliked"].notna()] if "disliked" in pairs else pairs.iloc[:0]
@@ -223,7 +228,9 @@ def _shares(
             told_by.append((other, fit_prior(other, params.seed)))
         whole = mixed_posterior(told_by, params.confidence)
         report.priors[question.key] = prior
-        report.ceilings[question.key] = noise_ceiling(question.track, _expected(question, prior), seed=params.seed)
+        report.ceilings[question.key] = noise_ceiling(
+            question.track, question.listener, _expected(question, prior), seed=params.seed
+        )
         report.coverage[question.key] = _held_out(question, tracks, params)
         heard = np.bincount(question.track, minlength=tracks)
         there = np.flatnonzero(heard > 0)
@@ -242,7 +249,8 @@ def _of_segment(
 ) -> pd.DataFrame:
     heard = np.bincount(question.track[rows], minlength=tracks)
     there = np.flatnonzero(heard >= min_listeners)
-    known = question.known(tracks, rows).rows(there)
+    level = question.levels[segment][question.track] if segment in question.levels else 0.0
+    known = replace(question, affinity=question.affinity - level).known(tracks, rows).rows(there)
     rest = question.known(tracks, np.setdiff1d(np.arange(len(question.track)), rows)).rows(there)
     priors, _ = segment_prior(known, rest, prior, _PULLS, params.seed)
     return _table(question, segment, there, posterior(known, priors, params.confidence), heard, None)
