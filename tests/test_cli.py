@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from earmark.cli import main
+from earmark.errors import FeedbackError
+from earmark.progress import progress
 from scratch import CHECKOUT
 
 EARMARK = Path(sys.executable).parent / "earmark"
@@ -60,3 +62,19 @@ class TestCommand:
         monkeypatch.setattr("earmark.stages.split.run", fail)
         result = CliRunner().invoke(main, ["--root", str(tmp_path), "stage", "split"])
         assert result.exit_code == code and said in result.output and "Traceback" not in result.output
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt(), FeedbackError("it stops"), OSError(errno.ENOSPC, "full")])
+    def test_is_said_behind_the_progress_that_it_breaks_off_on_a_line_of_its_own(self, tmp_path, monkeypatch, error):
+        (tmp_path / "params.yaml").write_bytes((CHECKOUT / "params.yaml").read_bytes())
+
+        def broken_off(*_):
+            rows = progress(range(10), description="long work")  # by its name the traceback holds on to it
+            for number in rows:
+                if number == 3:
+                    raise error
+
+        monkeypatch.setattr("earmark.stages.split.run", broken_off)
+        result = CliRunner().invoke(main, ["--root", str(tmp_path), "stage", "split"])
+        *bar, said = result.output.splitlines()
+        assert said.startswith("earmark: ") and "long work" not in said
+        assert "long work" in "".join(bar) and "earmark: " not in "".join(bar)

@@ -20,7 +20,7 @@ from earmark.feedback.estimates.categories import (
     apart,
     categorise,
 )
-from earmark.feedback.estimates.factors import factorise
+from earmark.feedback.estimates.factors import directions, factorise
 from estimate_tools import categories
 
 PARAMS = categories(factors=4, count=3, redraws=10)
@@ -108,7 +108,7 @@ class TestCategories:
     def test_may_be_so_small_that_no_sampled_song_is_of_them(self, odd):
         placed = np.tile(np.eye(4, dtype=np.float32)[0], (6_000, 1))
         placed[odd] = np.eye(4, dtype=np.float32)[1]
-        _, labels, silhouette = _clusters(placed, dataclasses.replace(PARAMS, count=2))
+        _, labels, silhouette = _clusters(placed, 0, dataclasses.replace(PARAMS, count=2))
         assert sorted(np.bincount(labels)) == [1, 5_999]
         assert 0 <= silhouette <= 1
 
@@ -118,6 +118,19 @@ class TestCategories:
         factors = factorise(crowds(), PARAMS)
         alike = dataclasses.replace(factors, song_factors=np.ones_like(factors.song_factors))
         assert len(sets(found(params=dataclasses.replace(PARAMS, count=count), factors=alike))) == 1
+
+
+    @pytest.mark.parametrize("apart, alone, after_three, after_four", [(0.6, 3, 3, 3), (0.7, 3, 3, 4), (0.8, 4, 4, 4)])
+    def test_stay_as_many_as_they_were_unless_another_number_is_clearly_better(
+        self, apart, alone, after_three, after_four
+    ):
+        middles = np.eye(4)[[0, 1, 2, 2]]
+        middles[3] = [0, 0, np.cos(apart), np.sin(apart)]  # near the third
+        around = np.random.default_rng(1).normal(0, 0.12, (100, 4))
+        placed = directions((np.repeat(middles, 25, axis=0) + around).astype(np.float32))
+        free = dataclasses.replace(PARAMS, count=0)
+        counts = [len(_clusters(placed, known, free)[0]) for known in (0, 3, 4)]
+        assert counts == [alone, after_three, after_four]
 
 
 class TestMembership:

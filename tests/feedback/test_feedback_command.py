@@ -147,6 +147,13 @@ class TestImporting:
         assert {row[3] for row in stored(root)} == {number_of("wanda", "")}
         assert "--listener is empty" in earmark(root, "import", "spotify", path, "--listener", "", code=8)
 
+    def test_offers_to_name_the_listener_only_where_the_rows_do_not(self, root, tmp_path):
+        assert "--listener" in earmark(root, "import", "spotify", "--help")
+        assert "--listener" not in earmark(root, "import", "taste-profile", "--help")
+        path = lay_out(tmp_path / "e", {"train_triplets.txt": "somebody\tSOAKIMP12A8C130995\t1\n"})
+        said = earmark(root, "import", "taste-profile", path, "--listener", "wanda", code=8)
+        assert "name their listeners" in said
+
     @pytest.mark.parametrize(
         "files, said",
         [
@@ -232,8 +239,11 @@ class TestTheKey:
         assert len({row[3] for row in stored(root)}) == 2
         newest = export(tmp_path / "c", 3)
         assert numbers(earmark(root, "import", "spotify", newest))["new"] == 1  # it is the store's now
-        monkeypatch.setenv(KEY, SECRET)
+        monkeypatch.setenv(KEY, "a key that this store never had")
         assert "Put the old key back" in earmark(root, "forget", "wanda", code=8)
+        monkeypatch.setenv(KEY, SECRET)  # one that it had finds what came under it
+        assert "1 events on 1 days were removed" in earmark(root, "forget", "wanda")
+        assert len(stored(root)) == 2 and number_of("wanda") not in {row[3] for row in stored(root)}
 
 
 @pytest.fixture(scope="module")
@@ -293,6 +303,23 @@ class TestTheSnapshot:
         # The day, its song, the manifest and the folder's list.
         assert len(cached() - before) == 4 and before <= cached()
 
+    def test_of_a_store_that_never_had_anything_is_an_error_and_takes_nothing_away(self, copied, tmp_path, monkeypatch):
+        def kept() -> dict[Path, bytes]:
+            files = [*(copied / "data/feedback").rglob("*"), copied / "params.yaml"]
+            return {file: file.read_bytes() for file in files if file.is_file()}
+
+        before = kept()
+        monkeypatch.setenv(ADDRESS, f"sqlite:///{tmp_path}/another.db")
+        said = earmark(copied, "snapshot", code=8)
+        assert "another.db" in said and "earmark feedback import" in said and ADDRESS in said
+        assert kept() == before
+
+    def test_of_a_store_from_which_all_was_forgotten_is_written_without_them(self, copied):
+        earmark(copied, "forget", "wanda")
+        earmark(copied, "forget", "bob")
+        assert "0 days" in earmark(copied, "snapshot")
+        assert listeners_of(copied / LISTENING) == set()
+
     def test_needs_a_project_of_dvcs(self, root):
         shutil.rmtree(root / ".dvc")
         assert "dvc init" in earmark(root, "snapshot", code=7)
@@ -345,6 +372,8 @@ class TestForgetting:
 
     def test_needs_a_name(self, root):
         assert "Missing argument" in earmark(root, "forget", code=2)
+        for words in ([""], [" "], ["", "--undo"]):
+            assert "LISTENER is empty" in earmark(root, "forget", *words, code=8)
 
 
 class TestStatus:

@@ -1,6 +1,7 @@
 """The door: every row is taken or refused with a reason, the counts add up, and impossible days are flagged."""
 
 import csv
+import os
 import subprocess
 import sys
 import threading
@@ -61,7 +62,7 @@ IN_2000_US = 946_684_800 * SECOND_US
 
 @pytest.fixture
 def store(tmp_path):
-    with Store(f"sqlite:///{tmp_path}/feedback.db") as opened:
+    with Store(f"sqlite:///{tmp_path}/feedback.db", name="the tests'") as opened:
         yield opened
 
 
@@ -325,9 +326,46 @@ class TestTheSameFile:
         rows, broken = [play(number=n) for n in range(10)], True
         with pytest.raises(FeedbackError, match="torn"):
             take(store, rows, source=Torn)
-        assert len(rows_of(store, "events")) == 6  # what was stored before stays
+        assert len(rows_of(store, "events")) == 7  # what was read before stays
         broken = False
-        assert (take(store, rows, source=Torn).new, len(rows_of(store, "events"))) == (4, 10)
+        assert (take(store, rows, source=Torn).new, len(rows_of(store, "events"))) == (3, 10)
+
+
+class TestAFileThatCannotBeRead:
+    def test_keeps_no_other_file_of_the_export_out(self, store, tmp_path):
+        files = {f"endsong_{number}.json": [spotify_play(number)] for number in range(4)}
+        lay_out(tmp_path / "export", files | {"endsong_1.json": b"", "endsong_2.json": b"<html>"})
+        source, run = SpotifyHistory(tmp_path / "export"), importer(store, listener="ann").run
+        with pytest.raises(FeedbackError, match=r"endsong_1\.json does not begin"):
+            run(source, tmp_path / "r.csv")
+        assert len(rows_of(store, "events")) == 2
+        lay_out(tmp_path / "export", files)
+        result = run(source, tmp_path / "r.csv")
+        assert (result.before, result.new, len(rows_of(store, "events"))) == (2, 2, 4)
+
+    def test_has_the_days_judged_that_it_told_of_before(self, store, tmp_path):
+        lay_out(tmp_path / "export", {"endsong_0.json": [spotify_play(1)], "endsong_1.json": b""})
+        judge = refusing("plays", 0, suite="listening", rule="too_much")
+        with pytest.raises(FeedbackError, match=r"endsong_1\.json"):
+            importer(store, judge, listener="ann").run(SpotifyHistory(tmp_path / "export"), tmp_path / "r.csv")
+        assert column_of(store, "flags", "rule") == ["too_much"]
+
+    def test_does_not_hide_that_nobody_says_who_listened(self, store, tmp_path):
+        rows = [{**spotify_play(1), "username": None}]
+        lay_out(tmp_path / "export", {"endsong_0.json": rows, "endsong_1.json": b""})
+        with pytest.raises(FeedbackError, match="does not say who listened"):
+            importer(store).run(SpotifyHistory(tmp_path / "export"), tmp_path / "r.csv")
+
+
+def test_a_file_whose_name_is_no_text_is_read_like_any_other(store, tmp_path):
+    folder = lay_out(tmp_path, {"export/endsong_0.json": [spotify_play(1), {}]}) / "export"
+    try:
+        (folder / "endsong_0.json").rename(folder / os.fsdecode(b"endsong_\xff.json"))
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    result = importer(store, listener="ann").run(SpotifyHistory(folder), tmp_path / "r.csv")
+    adds_up(result)
+    assert (result.told, reasons(tmp_path / "r.csv")) == (1, [("endsong_?.json:[1]", "no song: it has no title")])
 
 
 class TestWhoListened:

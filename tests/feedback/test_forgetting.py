@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import random
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,18 @@ import pytest
 import sqlalchemy as sa
 
 from earmark.errors import FeedbackError
+from earmark.feedback import tables
 from earmark.feedback.collecting import forget, readmit
+from earmark.feedback.door import Importer
 from earmark.feedback.event import About, Song
 from earmark.feedback.identity import ListenerKey
+from earmark.feedback.judged import Verdict
 from earmark.feedback.report import summary
 from earmark.feedback.snapshot import write_snapshot
 from earmark.feedback.sources.spotify import SpotifyHistory
 from earmark.feedback.sources.table import TableHistory
 from earmark.feedback.store import Store
+from earmark.feedback.tracks import Tracks
 from exports_made import lay_out
 from feedback_tools import (
     DAY_US,
@@ -27,10 +33,12 @@ from feedback_tools import (
     NOON_US,
     NOW_US,
     SECOND_US,
+    Told,
     ToldOfNobody,
     column_of,
     held,
     importer,
+    lenient,
     like,
     new_address,
     number_of,
@@ -40,6 +48,7 @@ from feedback_tools import (
     take,
 )
 from postgresql_server import DATABASES
+from scratch import CHECKOUT
 
 # As in an export of 2022, everything that Spotify put into a row; SECRETS is what must not get any further.
 ROW: dict[str, Any] = {
@@ -253,6 +262,64 @@ class TestForgetting:
         assert left() == 0
         assert len(rows_of(sqlite, "events")) == 1
 
+    def test_leaves_none_where_the_database_has_moved_rows_about(self, sqlite, tmp_path):
+        """As it does when many listeners' rows lie between each other; then `secure_delete` alone leaves some."""
+        drawn = random.Random(1)
+        for _ in range(6):
+            take(sqlite, [
+                play(
+                    f"listener {drawn.randrange(4)}", NOON_US - drawn.randrange(40) * DAY_US + drawn.randrange(10**9),
+                    drawn.randrange(300), started=drawn.choice([None, "chosen"]),
+                )
+                for _ in range(5_000)
+            ])  # fmt: skip
+        mine = number_of("listener 1")
+        numbers = [row[1].to_bytes(8, "big") for row in rows_of(sqlite, "events") if row[3] == mine]
+        forget(sqlite, KEY, "listener 1", NOW_US)
+        said = b"".join(file.read_bytes() for file in tmp_path.glob("feedback.db*"))
+        assert sum(number in said for number in numbers) == 0 < len(numbers)
+        assert said.count(mine.to_bytes(8, "big")) == 1  # that it is forgotten
+
+    def test_says_so_while_somebody_elses_reading_keeps_bytes_in_the_log_and_not_afterwards(
+        self, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr(tables, "_BUSY_MS", 100)
+        with Store(f"sqlite:///{tmp_path}/feedback.db") as store:
+            take(store, [play("ann"), play("bob")])
+            reader = sqlite3.connect(tmp_path / "feedback.db", isolation_level=None)
+            reader.execute("BEGIN")
+            assert reader.execute("SELECT COUNT(*) FROM events").fetchone() == (2,)
+            assert "bytes of what was removed may still stand" in forget(store, KEY, "ann", NOW_US)
+            reader.close()
+            assert "bytes of what was removed" not in forget(store, KEY, "ann", NOW_US)
+
+    def test_takes_no_event_of_a_service_whose_first_import_is_running(self, store):
+        """The store cannot tell yet which number the listener would have there."""
+
+        def forgets(suite: str, table: Any) -> list[Verdict]:
+            if suite == "events" and not rows_of(store, "forgotten"):
+                with Store(str(store.engine.url)) as other:
+                    forget(other, KEY, "ann", NOW_US)
+            return []
+
+        with pytest.raises(FeedbackError, match=r"was forgotten\. The same command again"):
+            take(store, [play("bob"), play("ann")], judge=forgets)
+        result = take(store, [play("bob"), play("ann")], judge=forgets)
+        assert (result.new, dict(result.refused)) == (1, {"the listener was forgotten": 1})
+
+    def test_removes_what_came_from_a_new_service_while_it_was_looking(self, store, monkeypatch):
+        services = Store.services
+
+        def and_then_an_import(self: Store) -> list[str]:
+            monkeypatch.setattr(Store, "services", services)
+            found = services(self)
+            take(self, [play("bob"), play("ann")])
+            return found
+
+        monkeypatch.setattr(Store, "services", and_then_an_import)
+        assert forget(store, KEY, "ann", NOW_US).startswith("1 events on 1 days were removed")
+        assert column_of(store, "events", "listener_id") == [number_of("bob")]
+
     def test_leaves_no_trace_in_the_next_snapshot(self, store, tmp_path):
         take(store, [play("ann", about=About(34)), play("bob"), play("ann", NOON_US - DAY_US), like("ann")])
         busy = refusing("plays", 0, suite="listening", rule="busy")
@@ -280,6 +347,19 @@ class TestForgetting:
         assert rows_of(store, "events") == rows_of(store, "forgotten") == []
         assert take(store, [play("ann")], again=True).new == 1
         assert take(store, [play("ann", song=Song("fm", "1", "T", "A"))]).new == 1
+
+    def test_finds_under_a_former_key_what_was_imported_under_it(self, store):
+        take(store, [play("ann"), play("bob")])
+        new = ListenerKey(b"because the old one got about")
+        store.use_key(new, renew=True)
+        Importer(store, new, lenient, NOW_US, Tracks()).run(
+            Told(CHECKOUT / "params.yaml", ((play("ann"),),)), Path("r")
+        )
+        for key, left in ((new, {number_of("ann"), number_of("bob")}), (KEY, {number_of("bob")})):
+            said = forget(store, key, "ann", NOW_US)
+            assert said.startswith("1 events on 1 days") and "the store has had others" in said
+            assert set(column_of(store, "events", "listener_id")) == left
+        store.use_key(new)  # with which imports go on
 
     def test_with_another_key_is_an_error_and_changes_nothing(self, store):
         take(store, [play("ann")])

@@ -44,6 +44,12 @@ class TestAListenersNumber:
     def test_is_the_same_for_the_same_name(self):
         assert ListenerKey(b"k" * 16).id_of("radio", "ann") == ListenerKey(b"k" * 16).id_of("radio", "ann")
 
+    def test_is_the_same_whether_an_accent_is_a_sign_of_its_own_or_not(self):
+        key = ListenerKey(b"k" * 16)
+        assert key.id_of("radio", "Andre\N{COMBINING ACUTE ACCENT}") == key.id_of(
+            "radio", "Andr\N{LATIN SMALL LETTER E WITH ACUTE}"
+        )
+
     def test_is_another_under_another_key(self):
         assert ListenerKey(b"k" * 16).id_of("radio", "ann") != ListenerKey(b"j" * 16).id_of("radio", "ann")
 

@@ -1,12 +1,15 @@
 """Files of exports, wherever they lie: each is found once, and no row of them is lost by what is wrong with another."""
 
 import json
+import os
 import random
 import tracemalloc
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 
 from earmark.errors import FeedbackError
@@ -85,11 +88,30 @@ class TestParts:
         (part,) = find_parts(archive, "1.jsonl")
         assert (part.name, content_of(part)) == ("a.zip/listens/2023/1.jsonl", b"{}")
 
+    def test_of_an_archive_leave_out_what_has_no_name(self, tmp_path):
+        archive = zipped(tmp_path / "a.zip", {"nameless": "{}", "1.jsonl": "{}"})
+        archive.write_bytes(archive.read_bytes().replace(b"nameless", bytes(8)))
+        assert [part.label for part in all_parts(archive)] == ["1.jsonl"]
+
     def test_a_file_that_the_user_names_may_be_called_anything_but_an_archive_is_looked_into(self, tmp_path):
         lay_out(tmp_path, {"my plays": "{}", "folder/other.txt": "x"})
         assert [part.label for part in parts_or_itself(tmp_path / "my plays", "*.listens")] == ["my plays"]
         assert parts_or_itself(tmp_path / "folder", "*.listens") == []
         assert parts_or_itself(zipped(tmp_path / "a.zip", {"other.txt": "x"}), "*.listens") == []
+
+    def test_have_digits_of_any_kind_in_their_names(self, tmp_path):
+        lay_out(tmp_path, {"²1.json": "", "٣.json": "", "10.json": ""})
+        assert [part.label for part in find_parts(tmp_path, "*.json")] == ["٣.json", "10.json", "²1.json"]
+
+    def test_of_a_pipe_are_an_error_that_says_so(self):
+        read, write = os.pipe()
+        try:
+            os.write(write, b"[]")
+            os.close(write)
+            with pytest.raises(FeedbackError, match=r"cannot be read .*not seekable"):
+                all_parts(Path(f"/dev/fd/{read}"))
+        finally:
+            os.close(read)
 
     def test_at_a_place_where_nothing_is_are_an_error_that_names_it(self, tmp_path):
         with pytest.raises(FeedbackError, match=r"gone cannot be read \(No such file"):
@@ -124,6 +146,12 @@ class TestDamagedArchives:
         (part,) = all_parts(archive)
         with pytest.raises(FeedbackError, match="damaged or locked archive"):
             content_of(part)
+
+    def test_with_a_name_that_is_no_text_say_so(self, tmp_path):
+        archive = zipped(tmp_path / "a.zip", {"ü.json": "[]"})
+        archive.write_bytes(archive.read_bytes().replace("ü".encode(), b"\xff\xff"))
+        with pytest.raises(FeedbackError, match="damaged or locked archive"):
+            [content_of(part) for part in all_parts(archive)]
 
     @pytest.mark.parametrize("inner", ["a.json", "inner.zip"])
     def test_that_are_locked_say_so(self, tmp_path, inner):
@@ -173,6 +201,19 @@ class TestJsonArrays:
         assert all(row in taken(rows) for row in kept)
         assert all(reason.startswith("it cannot be read as JSON: ") for reason in refusals(rows).values())
         assert refusals(rows)
+
+    @pytest.mark.parametrize("damaged", [b'{"a": NaN}', b'{"a": "Bj\xf6rk"}', b'{"a": 1, "b" 2}'])
+    def test_look_at_a_row_that_nothing_mends_no_more_than_twice(self, write, monkeypatch, damaged):
+        looks: list[bytes] = []
+
+        def loads(text: bytes) -> Any:
+            looks.append(text)
+            return orjson.loads(text)
+
+        monkeypatch.setattr(reading, "orjson", SimpleNamespace(loads=loads, JSONDecodeError=orjson.JSONDecodeError))
+        rows = list(json_array(part_of(write("a.json", b"[" + b",".join([damaged, b'{"c": 1}'] * 50) + b"]"))))
+        assert [row for row in taken(rows) if row] == [{"c": 1}] * 50
+        assert len(refusals(rows)) + len(taken(rows)) <= len(looks) <= 2 * len(rows)
 
     @pytest.mark.parametrize("place", range(len(TRICKY)))
     @pytest.mark.parametrize("stranger", ["null", "5", '"x"', "[1, 2]"])

@@ -325,7 +325,8 @@ class TestCountsOfADay:
     @pytest.mark.parametrize(
         ("date", "hours", "time"),
         [("20150630", "16", (2015, 6, 30, 16)), ("20150630", "18, 19", (2015, 6, 30, 19)),
-         ("2015-06-30", "", (2015, 6, 30, 12)), ("20160229", "0", (2016, 2, 29, 0))],
+         ("2015-06-30", "", (2015, 6, 30, 12)), ("20160229", "0", (2016, 2, 29, 0)),
+         ("20150630", f"7, {'9' * 5_000}", (2015, 6, 30, 7))],
     )  # fmt: skip
     def test_are_of_the_last_hour_named(self, export, date, hours, time):
         assert only(export(daily=daily({"Date Played": date, "Hours": hours}))).at_us == us(*time)
@@ -450,8 +451,10 @@ class TestLikes:
         assert {event.at_us for row in found for event in row} == {us(2017, 2, 3, 4, 5, 6)}
 
     @pytest.mark.parametrize(
-        ("time", "at_us"), [("1486094706000", us(2017, 2, 3, 4, 5, 6)), ("", None), ("2016-01-01", us(2016, 1, 1))]
-    )
+        ("time", "at_us"),
+        [("1486094706000", us(2017, 2, 3, 4, 5, 6)), ("", None), ("2016-01-01", us(2016, 1, 1)), ("0", None),
+         ("9" * 400, None), ("9" * 5_000, None)],
+    )  # fmt: skip
     def test_have_their_time_in_whichever_way_it_is_written(self, export, time, at_us):
         text = f"Favorite Type,Item Reference,Item Description,Last Modified,Preference\nSONG,1,J - R,{time},LIKE\n"
         assert {event.at_us for event in events(export(favorites=text))} == {at_us}
@@ -528,6 +531,8 @@ class TestLibraryXml:
             (b"no XML", "is no property list, or damaged"),
             (b"<plist><dict><key>Playlists</key><array/></dict></plist>", "without a dictionary Tracks"),
             (b"<plist><dict><key>Tracks</key><dict><key>1</key><dict>", "is no property list, or damaged"),
+            (b'<?xml version="1.0" encoding="klingon"?><plist/>', "damaged .unknown encoding: klingon"),
+            (b'<?xml version="1.0" encoding="utf-32"?><plist/>', "damaged .multi-byte encodings are not supported"),
         ],
     )
     def test_that_is_none_is_an_error_that_says_so(self, export, content, needle):

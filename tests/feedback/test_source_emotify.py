@@ -50,6 +50,9 @@ class TestAnAnswer:
         found = events(answers(tmp_path, line(age=age, gender=0, tongue="Estonian")))
         assert {event.about for event in found} == {About(kept, "0", None, "Estonian")}
 
+    def test_tells_no_language_that_a_database_cannot_hold(self, tmp_path):
+        assert {event.about.language for event in events(answers(tmp_path, line(tongue="Dut\0ch")))} == {"Dut ch"}
+
     def test_of_the_same_line_is_of_the_same_listener_and_of_another_line_of_another(self, tmp_path):
         source = answers(tmp_path, line(), line(), line(liked=1))
         assert Counter(event.listener for event in events(source)) == {f"answer {n}": 11 for n in (2, 3, 4)}

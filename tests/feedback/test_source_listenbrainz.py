@@ -108,6 +108,7 @@ class TestTheSongOfAListen:
             (listen({"recording_mbid": SENT}, mapped(None)), SENT),
             (listen({"recording_mbid": SENT.upper()}), SENT),
             (listen({"recording_mbid": ""}), MSID),
+            (listen({"recording_mbid": "\0" + MBID[1:]}, mapped(MBID[:-1] + "\n")), MSID),
             (listen({"recording_mbid": [SENT]}, {}), MSID),
             (listen({}, "null"), MSID),
             (listen() | {"mbid_mapping": mapped()}, MBID),

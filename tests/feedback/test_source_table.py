@@ -3,6 +3,7 @@
 import json
 import tracemalloc
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -209,6 +210,7 @@ class TestPlays:
     @pytest.mark.parametrize(
         ("column", "cell", "said"),
         [("ms_played", "long", "no length: the column ms_"), ("seconds_played", "3:xx", "no length: the column sec"),
+         ("seconds_played", "1e306", "no length: "), ("seconds_played", f"{'9' * 400}:00", "no length: "),
          ("times", "0", "no count: "), ("times", "1.5", "no count: "), ("times", "many", "no count: ")],
     )  # fmt: skip
     def test_with_no_number_there_are_refused(self, rows, column, cell, said):
@@ -274,6 +276,12 @@ class TestWords:
     def test_of_tags_are_between_semicolons_or_bars(self, rows):
         source = rows("event,word", "tag,calm; late night |calm;;", "tag,rock")
         assert [event.word for event in events(source)] == ["calm", "late night", "rock"]
+
+    @pytest.mark.parametrize("word", [{"calm": 1}, True, [[]], 1e400])
+    def test_of_tags_are_texts_and_nothing_else(self, table, word):
+        row = {"title": "River", "artist": "Joni", "event": "tag", "word": word}
+        text = json.dumps(row).replace("Infinity", "null")
+        assert reason(table(text)) == "no word: the column word holds none that is kept"
 
     def test_of_a_comment_are_kept_and_the_text_is_not(self, rows):
         text = '"So calm, calm … @ann says: write ann@example.org or call 0123456, Ann"'
@@ -418,6 +426,41 @@ class TestParquet:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert found == count and peak < 10_000_000 and pa.total_allocated_bytes() - before < 10_000_000  # of 100 MB
+
+    def test_has_numbers_as_databases_write_them(self, tmp_path):
+        rows = {"song_id": [Decimal(7)], "times": [Decimal(3)], "ms_played": [Decimal("1500.0")]}
+        pq.write_table(pa.table(rows), tmp_path / "t.parquet")
+        (event,) = events(TableHistory(tmp_path / "t.parquet"))
+        assert (event.song.key, event.times, event.ms_played) == ("7", 3, 1500)
+
+    @pytest.mark.parametrize(
+        "cells",
+        [
+            pa.array([0, 2**62, None], pa.timestamp("us")),
+            pa.array([0, 2**30, None], pa.date32()),
+            pa.Array.from_buffers(
+                pa.string(),
+                3,
+                [pa.py_buffer(b"\3"), pa.py_buffer(bytes([0] * 8 + [1, 0, 0, 0] * 2)), pa.py_buffer(b"\xff")],
+            ),
+        ],
+    )
+    def test_with_a_cell_that_python_has_no_word_for_loses_that_row_alone(self, tmp_path, cells):
+        pq.write_table(pa.table({"song_id": ["a", "b", "c"], "time": cells}), tmp_path / "t.parquet")
+        said = refused(TableHistory(tmp_path / "t.parquet"))
+        assert said["t.parquet:2"] == "it cannot be read: what the column time holds"
+        assert "c" in [event.song.key for event in events(TableHistory(tmp_path / "t.parquet"))]
+        assert len(told(TableHistory(tmp_path / "t.parquet"))) == 3
+
+    def test_in_a_time_zone_that_nobody_knows_has_no_times(self, tmp_path):
+        cells = pa.array([1_714_978_800], pa.timestamp("s", "Middle/Earth"))
+        pq.write_table(pa.table({"song_id": ["a"], "time": cells}), tmp_path / "t.parquet")
+        assert reason(TableHistory(tmp_path / "t.parquet")) == "it cannot be read: what the column time holds"
+
+    def test_with_two_columns_of_one_name_is_read_by_the_first(self, tmp_path):
+        columns = [pa.array(["a"]), pa.array(["b"])]
+        pq.write_table(pa.Table.from_arrays(columns, names=["song_id", "song_id"]), tmp_path / "t.parquet")
+        assert [event.song.key for event in events(TableHistory(tmp_path / "t.parquet"))] == ["a"]
 
     def test_that_is_damaged_is_an_error(self, tmp_path):
         lay(tmp_path, {"t.parquet": b"PAR1" + bytes(100)})

@@ -53,12 +53,13 @@ class TestATriplet:
             "\tSO1\t1",
             f"{USER}\t\t1",
             f"{USER}\tSO1\t-2",
+            f"{USER}\tSO\0001\t1",
         ]
         source = profile(TRIPLETS + "\n".join([*broken, "", f"{USER}\tSO1\t{'9' * 400}", f"{USER}\tSO1\t3\r\n"]))
         assert Counter(refused(source).values()) == {
             "count: it is no number from 1": 4,
             "wrong number of fields: 2 instead of 3": 1,
-            "it lacks the listener or the song": 2,
+            "it lacks the listener or the song": 3,
         }
         assert [event.times for event in events(source)] == [1, 12, 3]
         assert USER not in str(refused(source))

@@ -50,7 +50,7 @@ def url(request, tmp_path) -> str:
 
 @pytest.fixture
 def store(url):
-    with Store(url) as opened:
+    with Store(url, name="the tests'") as opened:
         yield opened
 
 
@@ -275,6 +275,8 @@ class TestAStore:
             ("mysql://somebody:secret@host/earmark", "mysql|MySQL"),
             ("sqlite:////nowhere/at/all/feedback.db", "unable to open"),
             ("postgresql://somebody:secret@127.0.0.1:1/earmark", "refused"),
+            ("postgresql://127.0.0.1:1/earmark?user=somebody&password=secret", "refused"),
+            ("postgresql://host:secret/earmark", "its port is no number"),
         ],
     )
     def test_that_cannot_be_had_is_an_error_without_the_password(self, bad, said):
@@ -365,6 +367,18 @@ class TestSeveralWriters:
             importer(alone).run(Numbered(CHECKOUT / "params.yaml", 0, 4000), Path("/nonexistent"))
             assert held(alone) == together
         assert len(together["events"]) == len({row[2] for row in together["events"]}) == 4000
+
+    def test_of_flags_wait_for_who_is_being_forgotten(self, store):
+        """Else a flag of that listener, found a moment before, would come in a moment after."""
+        take(store, [play("ann")])
+        flag = threading.Thread(target=store.flag, args=(store.day_versions(), [(NOON_DAY, number_of("ann"), "busy")]))
+        with store.engine.execution_options(writes=True).begin() as forgetting:
+            if forgetting.dialect.name == "postgresql":
+                forgetting.exec_driver_sql("LOCK TABLE forgotten IN EXCLUSIVE MODE")
+            flag.start()
+            flag.join(0.5)
+            assert flag.is_alive()
+        flag.join()
 
     def test_in_threads_of_one_process_on_one_day_lose_nothing_and_double_nothing(self, url):
         problems: list[BaseException] = []

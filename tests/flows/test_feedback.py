@@ -229,7 +229,11 @@ class TestAWatchedFolder:
             assert brought(store, "person", range(3), ms_played=180_000) == 3
             assert brought(store, "machine", range(601), ms_played=1_000) == 601
         and_then("brought")
-        broken = {f"spotify/listener={MARK} bert/README.txt": "another export", "table/x.csv": "colour\nred\n"}
+        bert = f"spotify/listener={MARK} bert"
+        broken = {
+            f"{bert}/README.txt": "another export", f"{bert}/{MARK.upper()}_b.txt": "",
+            f"table/{MARK}.csv": "colour\nred\n",
+        }  # fmt: skip
         more = [played(song, minute=900 + song, who=f"late {person}") for person in range(4) for song in range(10)]
         lay_out(root / "inbox", broken | {"spotify/z/endsong_1.json": more})
         at_once = feedback.collect_task.with_options(retry_delay_seconds=0)
@@ -344,7 +348,7 @@ class TestAWatchedFolder:
         state = story.runs["broken"].run.state
         assert state.name == "Failed"
         assert "spotify/3: " in state.message and "endsong_*.json. Found: README.txt" in state.message
-        assert "table/2: " in state.message and "x.csv does not say which song" in state.message
+        assert "table/2: table/2 does not say which song" in state.message
         assert "spotify/4" not in state.message and "table/1" not in state.message
         told = story.runs["broken"].artefact("feedback")
         assert [line.split("**")[1] for line in told.splitlines() if "failed" in line] == [
@@ -361,11 +365,11 @@ class TestAWatchedFolder:
     def test_no_name_of_a_listener_is_in_what_anybody_reads(self, story):
         assert MARK in (story.root / "inbox/spotify/endsong_0.json").read_text()
         for name, each in story.runs.items():
-            assert MARK not in each.told(), name
+            assert MARK not in each.told().lower(), name
 
     def test_no_name_of_a_listener_is_in_what_the_server_keeps(self, story, server):
         kept = bytes_below(Path(server["PREFECT_HOME"]))
-        assert [path for path, content in kept.items() if MARK.encode() in content] == []
+        assert [path for path, content in kept.items() if MARK.encode() in content.lower()] == []
 
     def test_no_name_of_a_listener_is_in_the_snapshot_nor_in_the_store(self, story):
         for path in (story.root / SNAPSHOT).rglob("*.parquet"):

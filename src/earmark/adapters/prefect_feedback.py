@@ -1,5 +1,6 @@
 """Prefect's tasks for feedback: one for each export in the watched folder, then validate, snapshot, version, train."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -62,15 +63,25 @@ def collect_task(root: Path, waiting: Waiting) -> dict[str, Any]:
             door = importer(root, load_params(root / PARAMS), store, _judge(root), listener=waiting.listener)
             result = door.run(waiting.source(), refusals)
     except Exception as error:
-        if waiting.listener is None:
+        if waiting.listener is None and not isinstance(error, EarmarkError):
             raise
         # Errors name paths, and Prefect keeps and shows them with all that they were raised from.
-        text = waiting.without_name(str(error) if isinstance(error, EarmarkError) else repr(error))
-        raise FeedbackError(text) from None
+        text = str(error) if isinstance(error, EarmarkError) else repr(error)
+        raise FeedbackError(_without_names(text, waiting)) from None
     logger.info("%d rows read, %d taken, %d events new", result.rows, result.told, result.new)
     for reason, count in result.refused.most_common():
         logger.info("%d rows refused: %s", count, reason)
     return result.counts()
+
+
+def _without_names(text: str, waiting: Waiting) -> str:
+    """``text`` without the listener's name, which may be in those of the export and of its files."""
+    if waiting.listener is None:
+        return re.sub(rf"(?<!\w){re.escape(waiting.path.name)}(?!\w)", waiting.shown, text)
+    text = waiting.without_name(text)
+    for name in re.findall(r"[^\W_]{3,}", waiting.listener):
+        text = re.sub(re.escape(name), "…", text, flags=re.IGNORECASE)
+    return text
 
 
 @task(name="validate", task_run_name="validate", retries=1, retry_delay_seconds=DELAYS_S[0])

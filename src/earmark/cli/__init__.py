@@ -2,9 +2,10 @@
 
 import errno
 import sys
+import traceback
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -26,20 +27,20 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except EarmarkError as error:
-            click.echo(f"earmark: {error}", err=True)
-            sys.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("earmark: stopped by Ctrl-C. The same command again goes on from there.", err=True)
-            sys.exit(130)
+            _end(error, str(error), error.exit_code)
+        except KeyboardInterrupt as error:
+            _end(error, "stopped by Ctrl-C. The same command again goes on from there.", 130)
         except OSError as error:
             if error.errno not in _DISK_ERRORS:
                 raise
-            click.echo(
-                f"earmark: {error.filename or 'A file'} cannot be written: {error.strerror}. "
-                "May you write there, and is there room?",
-                err=True,
-            )
-            sys.exit(ToolError.exit_code)
+            said = f"{error.filename or 'A file'} cannot be written: {error.strerror}. "
+            _end(error, said + "May you write there, and is there room?", ToolError.exit_code)
+
+
+def _end(error: BaseException, said: str, code: int) -> NoReturn:
+    traceback.clear_frames(error.__traceback__)  # a progress bar that was broken off ends its line then
+    click.echo(f"earmark: {said}", err=True)
+    sys.exit(code)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -9,6 +9,7 @@ import click
 
 from earmark.cli.fields import command_of, with_fields
 from earmark.cli.project import project_of
+from earmark.errors import FeedbackError
 
 
 @click.group()
@@ -39,7 +40,11 @@ def _source_command(cls: Any) -> click.Command:
     """`earmark feedback import NAME PATH`: the source's own fields become options."""
 
     @command_of(cls)
-    @click.option("--listener", help="Whose export it is: any name, always the same for one person.")
+    @click.option(
+        "--listener",
+        help="Whose export it is: any name, always the same for one person.",
+        hidden=cls.tells_listener,  # there it is an error that says why
+    )
     @click.option("--again", is_flag=True, help="Read files, too, that were imported before. What is there stays once.")
     @click.option("--new-key", is_flag=True, help="Go on although the key is not the one of before: everybody is new.")
     @click.pass_context
@@ -75,12 +80,19 @@ def snapshot(ctx: click.Context) -> None:
     from earmark.catalogue.imports.using import use
     from earmark.feedback.snapshot import write_snapshot
     from earmark.feedback.store import Store
+    from earmark.feedback.tables import ADDRESS, shown
     from earmark.workspace import LISTENING, SNAPSHOTS
 
     root = project_of(ctx)
     dvc.check_project(root)
     folder = SNAPSHOTS / LISTENING
     with Store.of(root) as store:
+        if not store.day_versions():
+            raise FeedbackError(
+                f"Nothing was ever imported into the store {shown(store.engine)}, so there is nothing to snapshot, and "
+                "all stays as it is. Import something first (earmark feedback import --help); or is it in another "
+                f"store? {ADDRESS} says in which."
+            )
         written = write_snapshot(store, root / folder)
     dvc.add(root, folder)
     use(root, "feedback", "snapshot", LISTENING)
@@ -93,13 +105,18 @@ def snapshot(ctx: click.Context) -> None:
 @click.option("--undo", is_flag=True, help="Let the listener be imported again.")
 @click.pass_context
 def forget(ctx: click.Context, listener: str, undo: bool) -> None:
-    """Remove all that LISTENER did, from the store and from the next snapshot, and take it no more."""
+    """Remove all that LISTENER did, from the store and from the next snapshot, and take it no more.
+
+    LISTENER is what --listener was when the export was imported; where its rows name who listened, the name there.
+    """
     from earmark.adapters import history
     from earmark.feedback.collecting import forget, readmit
     from earmark.feedback.identity import load_key
     from earmark.feedback.store import Store
 
     root = project_of(ctx)
+    if not listener.strip():
+        raise FeedbackError("LISTENER is empty, and nobody is called so. Say the name under which it was imported.")
     with Store.of(root) as store:
         if undo:
             click.echo(readmit(store, load_key(), listener))

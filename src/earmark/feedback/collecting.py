@@ -5,9 +5,9 @@ from pathlib import Path
 
 from earmark.errors import FeedbackError
 from earmark.feedback.door import Importer
-from earmark.feedback.identity import ANYWHERE, ListenerKey, load_key
+from earmark.feedback.identity import ANYWHERE, KEY, ListenerKey, load_key
 from earmark.feedback.judged import Judge
-from earmark.feedback.store import Store
+from earmark.feedback.store import Forgotten, Store
 from earmark.feedback.tracks import Tracks
 from earmark.params import Params
 from earmark.workspace import COLLECTIONS, TRACKS
@@ -58,19 +58,35 @@ def forget(store: Store, key: ListenerKey, listener: str, now_us: int) -> str:
     """Remove ``listener`` for good, and say what was removed.
 
     Raises:
-        FeedbackError: The key is not the one under which the store's listeners were hashed, so nobody can be found.
+        FeedbackError: The key is none under which the store's listeners were hashed, so nobody can be found.
     """
     _check(store, key)
-    gone = store.forget(listener_ids(store, key, listener), now_us)
-    if not gone.events:
-        return (
+    numbers = listener_ids(store, key, listener)
+    gone = store.forget(numbers, now_us)
+    if late := set(listener_ids(store, key, listener)).difference(numbers):  # of a service whose first import runs
+        more = store.forget(sorted(late), now_us)
+        gone = Forgotten(gone.events + more.events, gone.days + more.days, more.wiped)
+    if gone.events:
+        said = (
+            f"{gone.events} events on {gone.days} days were removed from the store. From now on imports refuse this "
+            "listener (earmark feedback forget --undo ends that)."
+        )
+    else:
+        said = (
             "The store has nothing by that listener (of any service). Names are compared to the letter. From now on "
             "imports refuse it."
         )
-    return (
-        f"{gone.events} events on {gone.days} days were removed from the store. From now on imports refuse this "
-        "listener (earmark feedback forget --undo ends that)."
-    )
+    if not gone.wiped:
+        said += (
+            " But bytes of what was removed may still stand in the store's file: another program is using it, or its "
+            "disk is full. Say the same again when that is over."
+        )
+    if store.former_keys():
+        said += (
+            " That is so under the key that is set now; the store has had others. What the listener did under one of "
+            f"these goes if you set that key ({KEY}) and say the same again."
+        )
+    return said
 
 
 def readmit(store: Store, key: ListenerKey, listener: str) -> str:
@@ -86,6 +102,8 @@ def readmit(store: Store, key: ListenerKey, listener: str) -> str:
 
 
 def _check(store: Store, key: ListenerKey) -> None:
+    if key.fingerprint in store.former_keys():
+        return
     try:
         store.use_key(key)
     except FeedbackError:

@@ -11,7 +11,7 @@ no human being can have is flagged with the rule's name.
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -105,7 +105,8 @@ class Importer:
 
         Raises:
             FeedbackError: The source is not what it should be, or names no listener, or the store cannot be used. What
-                was stored before stays; doing it again adds the rest.
+                was stored before stays; doing it again adds the rest. Of a file that cannot be read to its end the rows
+                before are stored, and so are all other files, before the error is raised.
         """
         if self.listener is not None and source.tells_listener:
             raise FeedbackError(
@@ -118,17 +119,23 @@ class Importer:
             door = _Door(self, source, result, _Refusals(refusals, stack, result))
             parts = source.files()
             read: list[str] = []
+            broken: list[FeedbackError] = []
             for part, digest in zip(parts, self._digests(source, parts), strict=True):
                 if not again and self.store.finished(digest):
                     result.before += 1
                     continue
-                door.take(progress(source.rows(part), description=part.label[-40:], unit="row"))
+                before = len(broken)
+                door.take(progress(_readable(source, part, broken), description=part.label[-40:], unit="row"))
+                if len(broken) > before:
+                    continue
                 result.parts += 1
                 read.append(digest)
                 if door.stored >= _SETTLED:
                     self._settle(source, door, read, result)
                     read = []
             self._settle(source, door, read, result)
+            if broken:
+                raise broken[0]
         return result
 
     def _settle(self, source: FeedbackSource, door: "_Door", read: list[str], result: Imported) -> None:
@@ -182,6 +189,14 @@ class Importer:
         return [_text_digest("\0".join((given, *pair))) for pair in zip(own, whole, strict=True)]
 
 
+def _readable(source: FeedbackSource, part: Part, broken: list[FeedbackError]) -> Iterator[Row]:
+    """The rows of a file up to where it cannot be read, if so; why not, comes into ``broken``."""
+    try:
+        yield from source.rows(part)
+    except FeedbackError as error:
+        broken.append(error)
+
+
 class _Refusals:
     """Every refused row, in a file that is made when there is one; and how many of each reason."""
 
@@ -192,7 +207,7 @@ class _Refusals:
     def add(self, where: str, reason: str) -> None:
         if self._rows is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = self._stack.enter_context(self._path.open("w", encoding="utf-8", newline=""))
+            file = self._stack.enter_context(self._path.open("w", encoding="utf-8", errors="replace", newline=""))
             self._rows = csv.writer(file, lineterminator="\n")
             self._rows.writerow(("where", "reason"))
         self._rows.writerow((where, reason))
@@ -406,7 +421,7 @@ def _text_digest(text: str) -> str:
 
 
 def _digest(part: Part) -> str:
-    digest = hashlib.blake2b(f"{part.label}\0".encode(), digest_size=16)
+    digest = hashlib.blake2b(f"{part.label}\0".encode("utf-8", "surrogateescape"), digest_size=16)
     with part.open() as stream:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)

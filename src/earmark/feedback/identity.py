@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,8 @@ class ListenerKey:
 
     def id_of(self, service: str, name: str) -> int:
         """The number of a listener of a service; of a name that the team itself gave, ``service`` is empty."""
-        digest = hmac.new(self.secret, f"{service}\0{name}".encode("utf-8", "surrogatepass"), "sha256").digest()
+        whole = unicodedata.normalize("NFC", f"{service}\0{name}")  # as macOS names folders, an é is two signs
+        digest = hmac.new(self.secret, whole.encode("utf-8", "surrogatepass"), "sha256").digest()
         return int.from_bytes(digest[:8], "big") & _HIGHEST or 1
 
 

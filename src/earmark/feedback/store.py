@@ -8,6 +8,7 @@ writers may work at once: all touch rows in the same order, so they wait for eac
 import functools
 import json
 import secrets
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,12 +36,15 @@ from earmark.feedback.tables import (
     VERSION,
     address,
     connect,
+    shown,
     unreachable,
 )
 
 _WAITS_S = (0.2, 0.5, 1, 2, 4, 8, 15, 30)  # between tries while the server restarts
 _PASSING = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300")  # of PostgreSQL: try again
 _CHUNK = 200_000  # rows
+_FORMER = "former key "  # how entries begin of keys that were in use before
+_LONGEST_STEP = 1 << 32  # between two versions of a day
 _LISTENING = ("day", "listener_id", "at_us", "song_id", "times", "ms_played")
 
 Attributes = tuple[str | None, str | None, str | None, str | None]  # age, gender, country, language
@@ -64,10 +68,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What `Store.forget` has removed."""
+    """What `Store.forget` has removed.
+
+    Attributes:
+        events, days: How many events, and on how many days.
+        wiped: Whether no byte of them is left in SQLite's files; if not, somebody else was using these.
+    """
 
     events: int
     days: int
+    wiped: bool
 
 
 class Store:
@@ -75,7 +85,8 @@ class Store:
 
     Args:
         url: As `earmark.feedback.tables.connect` takes it.
-        name: Of a new store, by which snapshots know it; one of chance by default.
+        name: Of a new store, by which snapshots know it; one of chance by default. Where one is given, nothing else is
+            left to chance either, so that the same imports make the same snapshot.
     """
 
     def __init__(self, url: str, name: str | None = None) -> None:
@@ -83,10 +94,12 @@ class Store:
         self._writing = self.engine.execution_options(writes=True)
         self._known: dict[int, int] = {}  # numbers of songs that are there, and hashes of what is known of them
         self._seen: dict[int, Attributes] = {}
+        self._knew: frozenset[int] | None = None  # who was forgotten when somebody last asked
+        self._counting = name is not None
         self.name = self._about("store", name or secrets.token_hex(8))
         if (version := self._about("version", VERSION)) != VERSION:
             raise FeedbackError(
-                f"The store of feedback {self.engine.url.render_as_string()} is of version {version}, this earmark "
+                f"The store of feedback {shown(self.engine)} is of version {version}, this earmark "
                 f"writes {VERSION}. Use the earmark that made it, or another store."
             )
 
@@ -124,13 +137,15 @@ class Store:
             raise FeedbackError(
                 f"The listeners in this store were hashed under another key ({there}) than the one that is set now "
                 f"({key.fingerprint}). With it, everybody would be counted twice. Put the old key back. If it is lost, "
-                "nothing else is: say --new-key, and import only what is newer than what is here."
+                "nothing else is: say --new-key, import only what is newer than what is here, and forget anew whom "
+                "you have forgotten."
             )
-        self._commit(
-            lambda connection: connection.execute(
-                sa.update(ABOUT).where(ABOUT.c.name == "key").values(content=key.fingerprint)
-            )
-        )
+
+        def work(connection: sa.Connection) -> None:
+            _insert(connection, ABOUT, {"name": [f"{_FORMER}{there}"], "content": [there]}, "DO NOTHING")
+            connection.execute(sa.update(ABOUT).where(ABOUT.c.name == "key").values(content=key.fingerprint))
+
+        self._commit(work)
 
     def add(self, batch: Batch) -> int:
         """Store what is new of ``batch``, all or nothing.
@@ -148,10 +163,12 @@ class Store:
 
         def work(connection: sa.Connection) -> int:
             _agree(connection, "ROW SHARE")
-            if not theirs.isdisjoint(connection.scalars(sa.select(FORGOTTEN.c.listener_id))):
+            forgotten = set(connection.scalars(sa.select(FORGOTTEN.c.listener_id)))
+            # Who was forgotten since may stand here under the number of a service that the store does not know yet.
+            if not theirs.isdisjoint(forgotten) or (self._knew is not None and not forgotten <= self._knew):
                 raise FeedbackError(
-                    "While this import was running, one of its listeners was forgotten. The same command again goes on "
-                    "without."
+                    "While this import was running, a listener, perhaps one of its own, was forgotten. The same "
+                    "command again goes on without."
                 )
             if songs:
                 _insert(connection, SONGS, _song_columns(songs), _SONG_CONFLICT)
@@ -159,8 +176,7 @@ class Store:
                 _insert(connection, LISTENERS, _listener_columns(listeners), _LISTENER_CONFLICT)
             added = _insert(connection, EVENTS, events, _EVENT_CONFLICT) if events["day"] else 0
             if added:
-                days = sorted(set(events["day"]))
-                _insert(connection, DAYS, {"day": days, "version": [1] * len(days)}, _DAY_CONFLICT)
+                self._change(connection, sorted(set(events["day"])))
             return added
 
         added = self._commit(work)
@@ -203,7 +219,7 @@ class Store:
             if not days:
                 return 0
             removed = connection.execute(sa.delete(EVENTS).where(*chosen)).rowcount
-            _insert(connection, DAYS, {"day": list(days), "version": [1] * len(days)}, _DAY_CONFLICT)
+            self._change(connection, days)
             return int(removed)
 
         return self._commit(work)
@@ -211,7 +227,7 @@ class Store:
     def forget(self, listeners: Sequence[int], now_us: int) -> Forgotten:
         """Remove all that ``listeners`` did; and refuse it from now on, whoever imports it again."""
 
-        def work(connection: sa.Connection) -> Forgotten:
+        def work(connection: sa.Connection) -> tuple[int, int]:
             _agree(connection, "EXCLUSIVE")
             theirs = EVENTS.c.listener_id.in_(listeners)
             days = connection.scalars(sa.select(EVENTS.c.day).where(theirs).distinct().order_by(EVENTS.c.day)).all()
@@ -219,16 +235,33 @@ class Store:
             connection.execute(sa.delete(FLAGS).where(FLAGS.c.listener_id.in_(listeners)))
             connection.execute(sa.delete(LISTENERS).where(LISTENERS.c.listener_id.in_(listeners)))
             if days:
-                _insert(connection, DAYS, {"day": list(days), "version": [1] * len(days)}, _DAY_CONFLICT)
+                self._change(connection, days)
             marks = {"listener_id": list(listeners), "at_us": [now_us] * len(listeners)}
             _insert(connection, FORGOTTEN, marks, "DO NOTHING")
-            return Forgotten(int(removed), len(days))
+            return int(removed), len(days)
 
         self._seen.clear()
-        gone = self._commit(work)
-        if self.engine.dialect.name == "sqlite":  # what was removed still stands in the log until it begins anew
-            self._read(lambda connection: connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all())
-        return gone
+        events, days = self._commit(work)
+        return Forgotten(events, days, self._wipe())
+
+    def _wipe(self) -> bool:
+        """Let no byte of what was removed stay in SQLite's files. Returns whether none does.
+
+        The file is written anew, because ``secure_delete`` leaves some where it had moved rows before; then the log
+        begins anew, for which it waits until nobody reads.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return True
+        connection = self.engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute("VACUUM")
+            (busy, *_) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not busy
+        except sqlite3.OperationalError:  # somebody else has it, or the disk is full
+            return False
+        finally:
+            connection.close()
 
     def readmit(self, listeners: Sequence[int]) -> int:
         """Let ``listeners`` who were forgotten be imported again. Returns how many had been."""
@@ -243,6 +276,7 @@ class Store:
         """
 
         def work(connection: sa.Connection) -> list[int]:
+            _agree(connection, "ROW SHARE")
             there: set[tuple[int, int, str]] = set()
             late: list[int] = []
             for chunk in _chunks(sorted(judged), 5_000):
@@ -262,7 +296,7 @@ class Store:
                     zip(("day", "listener_id", "rule"), map(list, zip(*rows, strict=True)), strict=True)
                 )
                 _insert(connection, FLAGS, columns, "DO NOTHING")
-            _insert(connection, DAYS, {"day": sorted(changed), "version": [1] * len(changed)}, _DAY_CONFLICT)
+            self._change(connection, sorted(changed))
             return late
 
         return self._commit(work)
@@ -284,7 +318,13 @@ class Store:
     def forgotten(self) -> frozenset[int]:
         """Listeners of whom nothing may be stored."""
         query = sa.select(FORGOTTEN.c.listener_id)
-        return self._read(lambda connection: frozenset(connection.scalars(query)))
+        self._knew = self._read(lambda connection: frozenset(connection.scalars(query)))
+        return self._knew
+
+    def former_keys(self) -> list[str]:
+        """Fingerprints of the keys under which listeners here were hashed before the present one."""
+        query = sa.select(ABOUT.c.content).where(ABOUT.c.name.startswith(_FORMER))
+        return self._read(lambda connection: sorted(connection.scalars(query)))
 
     def counts(self) -> dict[str, int]:
         """How many ``events`` and ``songs`` there are, ``people`` who did something, and ``days`` with events."""
@@ -306,7 +346,7 @@ class Store:
         return self._read(lambda connection: sorted(connection.scalars(query)))
 
     def day_versions(self) -> dict[int, int]:
-        """Each day that has events, or once had, and how often it has changed."""
+        """Each day that has events, or once had, and its version, which grows with each change."""
         query = sa.select(DAYS.c.day, DAYS.c.version).order_by(DAYS.c.day)
         return self._read(functools.partial(_pairs, query))
 
@@ -360,6 +400,15 @@ class Store:
         """Which listener broke which rule on which day, as `FLAG_SCHEMA`."""
         return self._read(lambda connection: _arrow(connection, sa.select(*_selected(FLAGS, FLAG_SCHEMA)), FLAG_SCHEMA))
 
+    def _change(self, connection: sa.Connection, days: Sequence[int]) -> None:
+        """Bring each of ``days`` to a new version.
+
+        By chance, so that a store that was restored from a backup does not come to a version by other changes that a
+        snapshot has seen before.
+        """
+        step = 1 if self._counting else 1 + secrets.randbelow(_LONGEST_STEP)
+        _insert(connection, DAYS, {"day": list(days), "version": [step] * len(days)}, _DAY_CONFLICT)
+
     def _about(self, name: str, otherwise: str) -> str:
         """The entry ``name`` of the store's own table; ``otherwise`` is written where there is none."""
         columns = {"name": [name], "content": [otherwise]}
@@ -391,7 +440,7 @@ class Store:
 
 
 def _agree(connection: sa.Connection, mode: str) -> None:
-    """Let nobody be forgotten while events are added, nor the other way round; SQLite has one writer."""
+    """Let nobody be forgotten while events or flags are added, nor the other way round; SQLite has one writer."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"LOCK TABLE {FORGOTTEN.name} IN {mode} MODE")
 
@@ -414,7 +463,7 @@ _EVENT_CONFLICT = (
     f"WHERE events.day = {UNDATED} AND (excluded.times > events.times "
     "OR COALESCE(excluded.value, -1) <> COALESCE(events.value, -1))"
 )
-_DAY_CONFLICT = "(day) DO UPDATE SET version = days.version + 1"
+_DAY_CONFLICT = "(day) DO UPDATE SET version = days.version + excluded.version"
 _FILLED = "{0} = COALESCE({1}.{0}, excluded.{0})"
 _SONG_CONFLICT = "(song_id) DO UPDATE SET " + ", ".join(
     _FILLED.format(name, "songs") for name in ("title", "artist", "album", "isrc", "duration_s", "track_id", "since_us")

@@ -76,7 +76,7 @@ EVENTS = _table(
 DAYS = _table(
     "days",
     sa.Column("day", sa.Integer, nullable=False, autoincrement=False),
-    sa.Column("version", sa.BigInteger, nullable=False),  # counts the changes of this day's events and flags
+    sa.Column("version", sa.BigInteger, nullable=False),  # grows with each change of this day's events and flags
     key=("day",),
 )
 FLAGS = _table(
@@ -115,9 +115,11 @@ def connect(url: str) -> sa.Engine:
     """
     try:
         engine = sa.create_engine(url, pool_pre_ping=True)
-    except (sa.exc.ArgumentError, ModuleNotFoundError, sa.exc.NoSuchModuleError) as error:
+    except (sa.exc.ArgumentError, ModuleNotFoundError, sa.exc.NoSuchModuleError, ValueError) as error:
+        # A port that is no number may be a piece of a password.
+        said = "its port is no number" if isinstance(error, ValueError) else error
         raise FeedbackError(
-            f"{ADDRESS} cannot be used ({error}). Needed is an address such as postgresql://user@host/earmark (install "
+            f"{ADDRESS} cannot be used ({said}). Needed is an address such as postgresql://user@host/earmark (install "
             "earmark[postgres]) or sqlite:////folder/feedback.db."
         ) from None
     if engine.dialect.name not in ("sqlite", "postgresql"):
@@ -134,11 +136,16 @@ def connect(url: str) -> sa.Engine:
     return engine
 
 
+def shown(engine: sa.Engine) -> str:
+    """The store's address, without the password and the options, among which it may stand as well."""
+    return engine.url.set(query={}).render_as_string(hide_password=True)
+
+
 def unreachable(engine: sa.Engine, error: sa.exc.DBAPIError) -> FeedbackError:
-    """The error for a store that does not answer or refuses; its address is shown without the password."""
+    """The error for a store that does not answer or refuses."""
     first = str(error.orig).strip().splitlines()
     return FeedbackError(
-        f"The store of feedback {engine.url.render_as_string(hide_password=True)} cannot be used: "
+        f"The store of feedback {shown(engine)} cannot be used: "
         f"{first[0] if first else type(error).__name__}. Is the server running, the address ({ADDRESS}) right, and is "
         "there room on its disk? What was stored before stays; the same command again adds the rest."
     )

@@ -2,7 +2,8 @@
 
 * Songs are directions in the space of listener factors, clustered by k-means, and then each is put to the centre whose
   direction is nearest (nearly the spherical k-means of Dhillon & Modha 2001, which does so at every step). How many
-  clusters, the silhouette decides (Rousseeuw 1987), unless the user does.
+  clusters, the silhouette decides (Rousseeuw 1987), unless the user does; refitted, as many as before, unless another
+  number is clearly better: the silhouette alone would often jump to and fro between two.
 * How sure a song's membership is: listeners are drawn anew (Poisson bootstrap: Hanley & MacGibbon 2006), the song's
   factors follow from those drawn, and the share of draws that leave it where it is is its confidence.
 * A category is named by the words and genres that set it apart: log odds against all other songs with an informative
@@ -28,6 +29,7 @@ _SHOWN_WORDS, _SHOWN_SONGS = 3, 5
 _SETS_APART = 1.96  # standard errors
 _PRIOR = 20.0  # words, drawn from all songs, that every category is thought to have beforehand
 _SAMPLED = 4_000  # songs, for the silhouette
+_CLEARLY = 0.03  # of the silhouette: what is better by less is no reason for another number of categories
 _SAME = 0.3  # share of common songs (Jaccard) from which an old category and a new one are the same
 
 
@@ -105,7 +107,8 @@ def categorise(
     placed = directions(factors.song_factors)[enough]
     if len(enough) < max(4, params.count + 1):
         return Clustering(members, (), highest, float("nan"))
-    centres, labels, silhouette = _clusters(placed, params)
+    known = before.loc[before["category"] >= 0, "category"].nunique()
+    centres, labels, silhouette = _clusters(placed, known, params)
     confidence = _confidence(factors, pairs, enough, centres, labels, params)
     tracks = factors.tracks[enough]
     numbers, highest = _numbered(tracks, labels, before, highest)
@@ -117,22 +120,25 @@ def categorise(
     return Clustering(members, named, highest, silhouette)
 
 
-def _clusters(placed: npt.NDArray[np.float32], params: Categories) -> tuple[npt.NDArray[np.float32], Ints, float]:
-    """Centres (on the sphere), the cluster of each song, and the silhouette."""
+def _clusters(
+    placed: npt.NDArray[np.float32], known: int, params: Categories
+) -> tuple[npt.NDArray[np.float32], Ints, float]:
+    """Centres (on the sphere), the cluster of each song, and the silhouette. ``known`` is how many there were before."""
     from sklearn.cluster import KMeans
 
-    best: tuple[float, npt.NDArray[np.float32]] | None = None
+    tried: dict[int, tuple[float, npt.NDArray[np.float32]]] = {}
     most = min(params.max_count, (len(placed) - 1) // 2)
     for count in [params.count] if params.count else range(2, most + 1):
         fitted = KMeans(count, n_init=10, random_state=params.seed).fit(placed)
-        if len(np.unique(fitted.labels_)) < 2:
-            continue
-        score = _silhouette(placed, fitted.labels_, params.seed)
-        if best is None or score > best[0]:
-            best = score, directions(fitted.cluster_centers_)
-    if best is None:  # all songs lie in one place
+        if len(np.unique(fitted.labels_)) > 1:
+            tried[count] = _silhouette(placed, fitted.labels_, params.seed), directions(fitted.cluster_centers_)
+    if not tried:  # all songs lie in one place
         return placed[:1], np.zeros(len(placed), dtype=np.int64), float("nan")
-    return best[1], np.asarray((placed @ best[1].T).argmax(axis=1), dtype=np.int64), best[0]
+    best = max(tried, key=lambda count: tried[count][0])
+    if known in tried and tried[known][0] > tried[best][0] - _CLEARLY:
+        best = known
+    silhouette, centres = tried[best]
+    return centres, np.asarray((placed @ centres.T).argmax(axis=1), dtype=np.int64), silhouette
 
 
 def _silhouette(placed: npt.NDArray[np.float32], labels: Ints, seed: int) -> float:

@@ -17,6 +17,7 @@ Check = Callable[[Sequence[str]], None]
 
 PATTERNS = ("*.csv", "*.tsv", "*.txt", "*.json", "*.jsonl", "*.ndjson", "*.parquet", "*.pq")
 _BATCH_ROWS = 10_000
+_UNREADABLE = object()
 
 
 def cells(
@@ -61,13 +62,35 @@ def _parquet(part: Part, columns: Collection[str], check: Check) -> Iterator[tup
             names = {lower: name for lower, name in there.items() if lower in columns}
             number = 0
             for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=list(names.values())):
-                for values in zip(*(batch.column(name).to_pylist() for name in names.values()), strict=True):
+                places = (batch.schema.names.index(name) for name in names.values())  # a name may be there twice
+                for values in zip(*(_values(batch.column(place)) for place in places), strict=True):
                     number += 1
-                    yield f"{part.label}:{number}", dict(zip(names, values, strict=True)).get
+                    where = f"{part.label}:{number}"
+                    if _UNREADABLE in values:
+                        said = list(names)[values.index(_UNREADABLE)]
+                        yield where, Refused(where, f"it cannot be read: what the column {said} holds")
+                    else:
+                        yield where, dict(zip(names, values, strict=True)).get
         except pa.ArrowException as error:
             raise FeedbackError(
                 f"{part.name} cannot be read as Parquet ({error}). Write it again, or export it as CSV."
             ) from None
+
+
+def _values(column: Any) -> list[Any]:
+    """What stands in a column; `_UNREADABLE` for years beyond 9999, unknown time zones, texts that are no UTF-8."""
+    try:
+        found: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError, LookupError):
+        found = [_value(cell) for cell in column]
+    return found
+
+
+def _value(cell: Any) -> Any:
+    try:
+        return cell.as_py()
+    except (ValueError, OverflowError, LookupError):
+        return _UNREADABLE
 
 
 def _lower(name: object) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from datetime import date, datetime, tzinfo
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,6 +20,8 @@ def known(value: Any) -> Any:
     """The cell, or None for what programs write where there is nothing."""
     if isinstance(value, str):
         return None if value.strip().casefold() in _NOTHING else value
+    if isinstance(value, Decimal):  # as databases write numbers into Parquet, ids and counts too
+        return int(value) if value == value.to_integral_value() else float(value)
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
@@ -95,6 +98,6 @@ def zone_of(named: str) -> tzinfo | None:
 
 def several(value: Any, *, longest: int) -> tuple[str, ...]:
     """Distinct texts of a list, or of one text with ``;`` or ``|`` between them; longer ones are left out."""
-    pieces = value if isinstance(value, list) else str(known(value) or "").replace("|", ";").split(";")
+    pieces = value if isinstance(value, list) else (as_name(known(value)) or "").replace("|", ";").split(";")
     found = (as_text(piece) for piece in pieces)
     return tuple(dict.fromkeys(text for text in found if text and len(text) <= longest))

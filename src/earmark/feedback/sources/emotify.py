@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 from earmark.catalogue.sources.emotify import COLUMNS, EMOTIONS, TABLE, EmotifySource, excerpt_of, numbers_of
+from earmark.catalogue.sources.library import as_text
 from earmark.catalogue.sources.tables import Row as TableRow
 from earmark.feedback.event import About, Event, Song
 from earmark.feedback.sources.delimited import only_part, table_rows
@@ -67,7 +68,7 @@ def _answer(row: TableRow) -> tuple[Event, ...]:
     """
     of, numbers = _song(excerpt_of(row)), numbers_of(row)
     listener = f"answer {row.where.rpartition(':')[2]}"
-    about = _about(numbers["age"], numbers["gender"], row.get("mother tongue"))
+    about = _about(numbers["age"], numbers["gender"], as_text(row.get("mother tongue")))
     felt = (
         Event(row.where, of, "feeling", listener, value=float(numbers[word]), word=word, about=about)
         for word in EMOTIONS

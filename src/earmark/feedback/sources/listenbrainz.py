@@ -122,7 +122,7 @@ class ListenBrainzListens(_OfListenBrainz):
                 info = _NOTHING
             mapping = data.get("mbid_mapping") or get("mbid_mapping")
             key = mapping.get("recording_mbid") if type(mapping) is dict else None
-            if type(key) is not str or len(key) != _ID_LENGTH:
+            if type(key) is not str or len(key) != _ID_LENGTH or not key.isprintable():
                 key = _id(row, data, info) or f"{data['track_name']}\n{data.get('artist_name')}"
             song = songs.get(key)
             if song is None:
@@ -199,7 +199,7 @@ def _id(row: Mapping[str, Any], data: Mapping[str, Any], info: Mapping[str, Any]
         (info, "recording_msid"),
     ):
         found = place.get(name) if isinstance(place, dict) else None
-        if type(found) is str and len(found) == _ID_LENGTH:
+        if type(found) is str and len(found) == _ID_LENGTH and found.isprintable():
             return found
     return None
 

@@ -28,7 +28,10 @@ _LARGEST_ROW = 1 << 24  # bytes
 _LARGEST_WHOLE = 1 << 30  # bytes
 _BETWEEN = re.compile(rb"\}\s*,\s*\{")
 _BOM = b"\xef\xbb\xbf"
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, RuntimeError, EOFError)
+_UNENDED = ("end of data", "after document")  # of what orjson finds wrong with a piece, all that more text may mend
+_DAMAGED = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, RuntimeError, EOFError, UnicodeDecodeError,
+)  # fmt: skip
 _PACKED = (".xz", ".zst", ".gz", ".bz2", ".7z", ".rar")  # what is not looked into
 
 
@@ -111,8 +114,8 @@ def all_parts(path: Path) -> list[Part]:
         return list(_within(path, path.name, archives_too=True))
     except OSError as error:
         raise FeedbackError(
-            f"{path} cannot be read ({error.strerror}; seen from {Path.cwd()}). Give the file, folder or archive of "
-            "the export as you got it."
+            f"{path} cannot be read ({error.strerror or error}; seen from {Path.cwd()}). Give the file, folder or "
+            "archive of the export as you got it."
         ) from None
 
 
@@ -179,7 +182,8 @@ def json_array(part: Part) -> Iterator[tuple[str, dict[str, Any] | Refused]]:
                     continue
                 ends.append(end)
                 place = end
-                if len(ends) <= _MOST_PIECES and end - start <= _LARGEST_ROW:
+                unended = any(words in str(error) for words in _UNENDED)
+                if unended and len(ends) <= _MOST_PIECES and end - start <= _LARGEST_ROW:
                     continue
                 yield where, _no_json(where, error)
                 start = place = buffer.index(b"{", ends[0])
@@ -336,7 +340,7 @@ def _no_json(where: str, error: Exception) -> Refused:
 
 def _natural(name: str) -> tuple[Any, ...]:
     """So that ``endsong_10.json`` comes behind ``endsong_9.json``."""
-    return tuple((0, int(piece), "") if piece.isdigit() else (1, 0, piece) for piece in re.split(r"(\d+)", name))
+    return tuple((0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in re.split(r"(\d+)", name))
 
 
 def _within(file: Path, name: str, *, archives_too: bool) -> Iterator[Part]:
@@ -363,7 +367,7 @@ def _listed(stream: IO[bytes], file: Path, name: str, kind: str, members: tuple[
         return
     with zipfile.ZipFile(stream) as archive:
         for info in archive.infolist():
-            if info.is_dir() or _of_macos(info.filename):
+            if not info.filename or info.is_dir() or _of_macos(info.filename):
                 continue
             inner = f"{name}/{info.filename}".replace("\\", "/")  # as some programs on Windows write
             if info.filename.casefold().endswith(".zip") and len(members) < 3:

@@ -46,7 +46,7 @@ from earmark.feedback.sources.cells import as_name, known, length_s, moment, sec
 from earmark.feedback.sources.delimited import some
 from earmark.feedback.sources.reading import Part, parts_or_itself, some_of
 from earmark.feedback.sources.source import FeedbackSource, Refused, Row
-from earmark.feedback.sources.values import number
+from earmark.feedback.sources.values import number, whole
 from earmark.feedback.sources.vocabulary import ACTS, Act, acts_with, plain
 from earmark.feedback.sources.words import words_of
 
@@ -214,9 +214,10 @@ class TableHistory(FeedbackSource):
         if said is None:
             return None
         found = read(said)
-        if found is None:
+        ms_played = whole(found if found is None or read is number else found * 1000)
+        if ms_played is None:
             raise ValueError(f"no length: the column {theirs} holds none")
-        return round(found if read is number else found * 1000)
+        return ms_played
 
     def _times(self, cell: Cell) -> int:
         said = self._known(cell, "times")

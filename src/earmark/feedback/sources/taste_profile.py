@@ -68,7 +68,7 @@ class TasteProfile(FeedbackSource):
                     yield Refused(where, f"wrong number of fields: {len(fields)} instead of 3")
                 continue
             user, key, count = fields
-            if not user or not key:
+            if not user or not key or not key.isprintable():
                 yield Refused(where, "it lacks the listener or the song")
                 continue
             times = whole(count)

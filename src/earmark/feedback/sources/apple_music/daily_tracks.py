@@ -111,7 +111,8 @@ def _day_us(text: str) -> int | None:
 
 
 def _hour(text: str | None) -> int:
-    hours = [int(piece) for piece in (text or "").replace(",", " ").split() if piece.isdecimal() and int(piece) < 24]
+    pieces = (text or "").replace(",", " ").split()
+    hours = [int(piece) for piece in pieces if piece.isdecimal() and len(piece) <= 2 and int(piece) < 24]
     return hours[-1] if hours else 12
 
 

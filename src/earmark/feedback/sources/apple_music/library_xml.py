@@ -77,7 +77,7 @@ def _tracks(part: Part) -> Iterator[tuple[str, dict[str, Any] | None]]:
                         yield number, _content(element) if element.tag == "dict" else None
                 if depth in (_SECTION, _TRACK):
                     inside[-1].clear()
-    except ParseError as error:
+    except (ParseError, ValueError, LookupError) as error:  # the last two: an encoding that the parser does not know
         raise FeedbackError(
             f"{part.name} is no property list, or damaged ({error}). Needed is Library.xml: in the Music app, File > "
             "Library > Export Library…. What stood before was read."

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from earmark.catalogue.sources.tables import Row as TableRow
 from earmark.feedback.sources.apple_music.songs import OPINIONS, artist_and_title, said, song
 from earmark.feedback.sources.delimited import table_rows
-from earmark.feedback.sources.moments import from_count, from_iso
+from earmark.feedback.sources.moments import from_iso
 from earmark.feedback.sources.reading import Part
 from earmark.feedback.sources.source import Refused, Row
+from earmark.feedback.sources.values import counted_us
 
 NEEDED = ("item description", "preference")
 _SONGS = ("song", "songs", "track")
@@ -39,5 +40,4 @@ def _said(row: TableRow) -> Row:
     if names is None:
         return Refused(row.where, "no artist: its description is not artist - title")
     at = row.get("last modified") or row.get("created") or ""
-    at_us = from_count(int(at)) if at.isdecimal() else from_iso(at)
-    return said(row.where, song(names[1], names[0]), opinion, at_us)
+    return said(row.where, song(names[1], names[0]), opinion, counted_us(at) or from_iso(at))
