@@ -332,7 +332,7 @@ class TestForgetting:
         log = git(copied, "log", "--format=%h", "--", f"{LISTENING}.dvc").split()
         assert len(log) == 2
         assert f"2 commits, {log[1][:7]}" in said and f"to {log[0][:7]}" in said
-        assert "dvc gc --workspace --cloud" in said and "wanda" not in said
+        assert "`dvc repro`, commit, then `dvc gc --workspace --cloud`" in said and "wanda" not in said
         assert {row[3] for row in stored(copied)} == {number_of("bob")}
         assert "lacks changes of 2 days" in earmark(copied, "status")
         assert "3 days, 2 files new or changed, 1 gone" in earmark(copied, "snapshot")
@@ -356,9 +356,15 @@ class TestForgetting:
                     return True
         return False
 
+    def test_looks_for_old_versions_on_other_branches_too(self, copied):
+        git(copied, "checkout", "--quiet", "--orphan", "anew")
+        git(copied, "rm", "--quiet", "--cached", f"{LISTENING}.dvc")
+        git(copied, "commit", "--quiet", "--message", "Begun again")
+        assert "2 commits, " in earmark(copied, "forget", "nobody")
+
     def test_before_any_snapshot_was_committed_says_that_none_holds_anything(self, root, tmp_path):
         earmark(root, "import", "spotify", export(tmp_path / "e", 1))
-        assert "No commit holds a snapshot" in earmark(root, "forget", "wanda")
+        assert "No commit holds a snapshot of feedback yet" in earmark(root, "forget", "wanda")
         assert stored(root) == []
 
     def test_keeps_the_listener_away_until_it_is_undone(self, root, tmp_path):

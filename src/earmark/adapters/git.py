@@ -59,11 +59,12 @@ def check_repository(root: Path) -> None:
     )
 
 
-def commits(root: Path, revision: str, files: Sequence[Path]) -> Iterator[Commit]:
-    """The commits up to ``revision`` that changed one of ``files`` (relative to ``root``), newest first."""
+def commits(root: Path, revision: str | None, files: Sequence[Path]) -> Iterator[Commit]:
+    """The commits up to ``revision`` that changed one of ``files`` (relative to ``root``), newest first; None: all."""
     fields = "%x00".join(("%H", "%P", "%aI", "%an", "%s"))
     paths = [file.as_posix() for file in files]
-    said = _git(root, "--literal-pathspecs", "log", f"--format={fields}", "--end-of-options", revision, "--", *paths)
+    which = ["--all"] if revision is None else ["--end-of-options", revision]
+    said = _git(root, "--literal-pathspecs", "log", f"--format={fields}", *which, "--", *paths)
     if said.returncode != 0:
         raise ToolError(f"`git log` fails in {root}: {said.stderr.strip()}")
     for line in said.stdout.splitlines():

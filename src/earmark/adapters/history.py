@@ -57,21 +57,22 @@ def snapshots_before(root: Path) -> Iterator[str]:
     """Which commits hold a snapshot of feedback, and how their data are done away with: for who forgets a listener."""
     record = (SNAPSHOTS / LISTENING).with_name(LISTENING + ".dvc")
     try:
-        found = list(git.commits(root, "HEAD", [record]))
+        found = list(git.commits(root, None, [record]))
     except ToolError:
         found = []
-    if not found:
-        yield "No commit holds a snapshot. `earmark feedback snapshot` writes the next one without the listener."
-        return
+    where = "No commit holds a snapshot of feedback yet."
+    if found:
+        newest, oldest = (f"{each.id[:_ID_DIGITS]} ({each.at:%Y-%m-%d})" for each in (found[0], found[-1]))
+        those = f"The commit {newest}" if len(found) == 1 else f"{len(found)} commits, {oldest} to {newest},"
+        where = f"{those} may hold it in snapshots of feedback: in DVC's remotes, and in other people's copies."
     yield (
-        f"{len(found)} commits, {found[-1].id[:_ID_DIGITS]} ({found[-1].at:%Y-%m-%d}) to {found[0].id[:_ID_DIGITS]} "
-        f"({found[0].at:%Y-%m-%d}), hold earlier snapshots of feedback. What the listener did is still in those, under "
-        "the keyed hash: in DVC's cache here, in its remotes, and in other people's copies."
+        f"What the listener did may still be in earlier versions, under the keyed hash: in DVC's cache here. {where}"
     )
     yield (
-        "To remove it there too: `earmark feedback snapshot`, commit, then `dvc gc --workspace --cloud` here (it keeps "
-        "only what the workspace needs), and `dvc gc --workspace` in every other copy. Models that learnt from them "
-        "are not changed by that: train again."
+        "To remove it there too: `earmark feedback snapshot`, `dvc repro`, commit, then `dvc gc --workspace --cloud` "
+        "here (it keeps only what the workspace needs), and `dvc gc --workspace` in every other copy. Models that "
+        "learnt from it are trained anew by `dvc repro`; registered versions are not. Exports (inbox/) are yours to "
+        "delete."
     )
 
 

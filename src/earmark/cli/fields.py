@@ -1,6 +1,7 @@
 """Commands out of dataclasses: a source's or a library's own fields become its arguments and options."""
 
 import dataclasses
+import inspect
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -59,7 +60,7 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Callable[[Any], Any]:
 
 
 def _described(cls: Any) -> str:
-    parts = [cls.__doc__, f"Expects: {cls.expects}"]
+    parts = [inspect.cleandoc(cls.__doc__), f"Expects: {cls.expects}"]
     licence = cls.licence or getattr(cls, "rights", None)  # a library of labels has no rights in recordings
     parts += [f"Licence: {licence}"] if licence else []
     parts += [f"Please cite: {cls.citation}"] if cls.citation else []
