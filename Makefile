@@ -61,6 +61,9 @@ bench-feedback: setup  ## what feedback costs, and how good the estimates are: m
 	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-feedback DATA=path/to/emotify"; exit 2; }
 	$(BIN)/python bench/feedback.py "$(DATA)"
 
+bench-gpu: setup  ## what a GPU is worth: spectrograms, training, prediction (a few minutes, on a machine that has one)
+	$(BIN)/python bench/gpu.py
+
 bench-catalogue: setup  ## what a million tracks cost, and ten thousand small files (about ten minutes)
 	$(BIN)/python bench/catalogue.py
 

@@ -8,9 +8,10 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,22 @@ def write_result(name: str, figures: dict[str, float], **notes: Any) -> Path:
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
         "machine": machine(),
-        "versions": {"python": platform.python_version(), **{package: version(package) for package in _VERSIONS}},
+        "versions": {"python": platform.python_version(), **_versions()},
         "command": " ".join(["python", f"bench/{Path(sys.argv[0]).name}", *map(_plain, sys.argv[1:])]),
         **notes,
         "figures": {key: round(value, 6) for key, value in figures.items()},
     }
     write_json(path, content)
     return path
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages that are installed here."""
+    found = {}
+    for package in _VERSIONS:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def _plain(argument: str) -> str:
@@ -58,7 +68,12 @@ def _plain(argument: str) -> str:
 
 @cache
 def commit() -> str:
-    """The commit that was measured; with ``-dirty`` where tracked files differed from it when first asked."""
+    """The commit that was measured; with ``-dirty`` where tracked files differed from it when first asked.
+
+    BENCH_COMMIT names it where there is no git.
+    """
+    if given := os.environ.get("BENCH_COMMIT"):
+        return given
     described = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
         capture_output=True,

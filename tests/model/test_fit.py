@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from earmark.model import training
 from earmark.model.examples import Examples, ExcerptDataset, ExcerptSampler
 from earmark.model.network import GenreNetwork
 from earmark.model.training import Settings, fit
@@ -86,6 +87,19 @@ class TestFit:
         network, history = fit(examples(1), None, SETTINGS, classes=3)
         assert same(network, trained[0])
         assert all(math.isnan(epoch.validation_loss) for epoch in history)
+
+    def test_excerpts_are_augmented_before_they_go_to_a_gpu_and_only_for_training(self, monkeypatch):
+        done = []
+        as_ever, move = training.augment, training._Fit.transfer_batch_to_device
+        monkeypatch.setattr(training, "augment", lambda *given: [as_ever(*given), done.append("augmented")][0])
+        monkeypatch.setattr(
+            training._Fit,
+            "transfer_batch_to_device",
+            lambda *given: [move(*given), done.append("moved")][0],
+        )
+        once = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, epochs=1))
+        fit(examples(1, tracks=8), examples(2, tracks=3), once, classes=3)
+        assert done == ["augmented", "moved"] * 2 + ["moved"]
 
     @pytest.mark.parametrize("after", [1, 3])
     def test_stopped_and_carried_on_it_ends_at_the_same_network_to_the_bit(self, trained, tmp_path: Path, after):

@@ -5,7 +5,7 @@ cache already, nothing is started and no audio is touched.
 
 Who computes: threads, where torchcodec decodes (it needs no lock of Python's). Else processes, as PyAV takes a step of
 Python for each frame of 26 ms; but the first few recordings are done by threads even then, since a process needs
-seconds before it has imported torch. On a GPU only the spectrograms are computed, in batches.
+seconds before it has imported torch. On a GPU only the spectrograms are computed, in batches, and only beside threads.
 """
 
 import contextlib
@@ -82,13 +82,14 @@ def extract(
         jobs: Recordings; read only as far ahead as work is under way.
         wanted: Which features.
         workers: How many at a time; by default one a core.
-        device: Of the spectrograms: by default ``cuda`` where there is one. ``cpu`` in so many words takes the way of
-            the GPU too, for its tests.
+        device: Of the spectrograms: by default ``cuda`` where there is one and threads decode; processes would have to
+            hand their waveforms back, which takes longer than the spectrograms (bench/gpu.py). ``cpu`` in so many words
+            takes the way of the GPU too, for its tests.
 
     Raises:
         AudioError, CatalogueError: A recording cannot be decoded, or read.
     """
-    if device is None and torch.cuda.is_available():
+    if device is None and torch.cuda.is_available() and decoder() == "torchcodec":
         device = "cuda"
     with contextlib.closing(_under_way(jobs, wanted, workers or cores(), batched=device is not None)) as done:
         if device is None:

@@ -151,15 +151,21 @@ class _Fit(LightningModule):
         self.chance.manual_seed(seed)
         self._start_sums()
 
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        # Augmented here, where chance is: on a GPU its masks would lie on the wrong side.
+        if not self.trainer.training:
+            return batch
+        excerpts, *rest = batch
+        return augment(excerpts, self.settings.augmentation, self.chance), *rest
+
     def training_step(self, batch: tuple[Tensor, ...], index: int) -> Tensor:
         excerpts, labels, *tags = batch
-        how = self.settings.augmentation
         targets = F.one_hot(labels, self.classes).float()
         if tags:
             # Mixed is what is known: a share counts in the mixture by its weight.
             share, weight = tags[0].unbind(dim=1)
             targets = torch.cat([targets, share * weight, weight], dim=1)
-        excerpts, targets = mixup(augment(excerpts, how, self.chance), targets, how.mixup_alpha, self.chance)
+        excerpts, targets = mixup(excerpts, targets, self.settings.augmentation.mixup_alpha, self.chance)
         logits, tag_logits = self.network.heads(excerpts)
         targets, rest = targets[:, : self.classes], targets[:, self.classes :]
         loss = F.cross_entropy(logits, targets, label_smoothing=self.settings.training.label_smoothing)
