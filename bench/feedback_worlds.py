@@ -136,6 +136,7 @@ def _evidence(world: World, params: Params) -> Evidence:
         chosen=np.asarray(started.map({"chosen": 1.0, "continued": 0.0}), dtype=np.float64),
         failed=(ended == "failed").to_numpy(),
         open=ended.isna().to_numpy(),
+        stopped=(ended == "stopped").to_numpy(),
     )
     now_us = float(events["at_us"].max())
     pairs = pair_up(doings, now_us, params.targets)

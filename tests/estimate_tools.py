@@ -60,6 +60,7 @@ def doings(*events: dict[str, Any]) -> Doings:
         chosen=column("chosen", np.nan),
         failed=column("failed", False, bool),
         open=column("open", False, bool),
+        stopped=column("stopped", False, bool),
     )
 
 
@@ -146,6 +147,7 @@ def happened(of: World) -> Doings:
         chosen=np.select([started == "chosen", started == "continued"], [1.0, 0.0], np.nan),
         failed=(ended == "failed").to_numpy(),
         open=ended.isna().to_numpy(),
+        stopped=(ended == "stopped").to_numpy(),
     )
 
 

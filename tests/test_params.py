@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from earmark.errors import ParamsError
-from earmark.params import Frontend, flatten, from_dict, load_params, to_dict
+from earmark.feedback.event import About
+from earmark.params import Frontend, Network, flatten, from_dict, load_params, to_dict
 from scratch import CHECKOUT
 
 
@@ -46,6 +47,57 @@ class TestLoadParams:
     def test_a_whole_number_will_do_for_a_float(self, changed):
         assert load_params(changed("training", "learning_rate", 1)).training.learning_rate == 1.0
 
+    @pytest.mark.parametrize(
+        ("name", "value", "allowed"),
+        [
+            *(("targets.confidence", value, "more than 0 and less than 1") for value in (1.5, -1, 0, 1, float("nan"))),
+            ("targets.like_share", 2.0, "more than 0 and less than 1"),
+            ("targets.half_life_days", -1.0, "0 or more"),
+            ("targets.half_life_days", float("inf"), "0 or more"),
+            ("targets.max_word_share", -0.1, "from 0 to 1"),
+            ("targets.min_word_listeners", 0, "1 or more"),
+            ("targets.seed", 2**32, "from 0 to 4294967295"),
+            ("targets.segments", ["age", "town"], "one of age, gender, country, language"),
+            ("targets.segments", "age", "a list"),
+            ("feedback.bot_days", -3, "1 or more"),
+            ("feedback.min_listeners", 0, "1 or more"),
+            ("feedback.max_hours_per_day", -1.0, "more than 0"),
+            ("categories.count", -3, "0 or more"),
+            *(("categories.factors", value, "from 1 to 512") for value in (-1, 0, 100_000)),
+            *((f"categories.{name}", -1, "1 or more") for name in ("iterations", "min_listeners", "redraws")),
+            ("categories.regularisation", 0.0, "more than 0"),
+            ("categories.max_count", 1, "2 or more"),
+            ("tags.min_ceiling", 1.01, "from 0 to 1"),
+            ("tags.min_tracks", -5, "1 or more"),
+            ("listeners.spotify_share", 1.5, "from 0 to 1"),
+            ("listeners.days", 0, "1 or more"),
+            ("network.blocks", 0, "1 or more"),
+        ],
+    )
+    def test_an_impossible_value_is_named_with_what_is_allowed(self, changed, name, value, allowed):
+        section, key = name.split(".")
+        with pytest.raises(ParamsError, match=rf"{section}: {key}\b.* should be {allowed}, but is ") as told:
+            load_params(changed(section, key, value))
+        assert str(value[-1] if isinstance(value, list) else value) in str(told.value)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("targets.half_life_days", 0.0),
+            ("targets.max_word_share", 1.0),
+            ("targets.segments", ["language", "age"]),
+            ("categories.count", 0),
+            ("feedback.min_listeners", 1),
+            ("tags.min_ceiling", 0),
+        ],
+    )
+    def test_a_value_at_the_end_of_what_is_allowed_is_taken(self, changed, name, value):
+        section, key = name.split(".")
+        assert getattr(getattr(load_params(changed(section, key, value)), section), key) == value
+
+    def test_segments_are_what_is_known_of_listeners(self, changed):
+        assert load_params(changed("targets", "segments", [*About._fields])).targets.segments == [*About._fields]
+
     def test_an_unknown_section_is_named(self, tmp_path):
         content = yaml.safe_load((CHECKOUT / "params.yaml").read_text()) | {"trainning": {}}
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
@@ -71,6 +123,7 @@ class TestFlatten:
 
 
 class TestFromDict:
-    def test_it_undoes_to_dict(self):
-        frontend = load_params(CHECKOUT / "params.yaml").frontend
-        assert from_dict(Frontend, to_dict(frontend), where="here") == frontend
+    @pytest.mark.parametrize("section", [Frontend, Network])
+    def test_it_undoes_to_dict(self, section):
+        settings = getattr(load_params(CHECKOUT / "params.yaml"), section.__name__.lower())
+        assert from_dict(section, to_dict(settings), where="here") == settings

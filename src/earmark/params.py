@@ -1,20 +1,50 @@
 """params.yaml, read once into frozen dataclasses: one per section, each field with its unit in its name.
 
-An unknown key, a missing key or a value of the wrong type is a `ParamsError` that names it.
+An unknown key, a missing key, a value of the wrong type or one that is impossible is a `ParamsError` that names it.
+What a value may be, its type says: `Share` is a float from 0 to 1.
 """
 
 import dataclasses
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import yaml
 
 from earmark.errors import ParamsError
 
 Section = typing.TypeVar("Section")
+
+
+@dataclass(frozen=True)
+class Range:
+    """From ``least`` to ``most``, or between them without these ``ends``; never infinite, and never no number."""
+
+    least: float
+    most: float = math.inf
+    ends: bool = True
+
+    def __contains__(self, value: float) -> bool:
+        if self.ends:
+            return self.least <= value <= self.most and value != math.inf
+        return self.least < value < self.most
+
+    def __str__(self) -> str:
+        if self.most == math.inf:
+            return f"{self.least} or more" if self.ends else f"more than {self.least}"
+        return f"from {self.least} to {self.most}" if self.ends else f"more than {self.least} and less than {self.most}"
+
+
+Seed = Annotated[int, Range(0, 2**32 - 1)]
+Whole = Annotated[int, Range(0)]
+Count = Annotated[int, Range(1)]
+Amount = Annotated[float, Range(0)]
+Positive = Annotated[float, Range(0, ends=False)]
+Share = Annotated[float, Range(0, 1)]
+Part = Annotated[float, Range(0, 1, ends=False)]  # neither nothing nor all
 
 
 @dataclass(frozen=True)
@@ -28,47 +58,47 @@ class Catalogue:
 class Songbook:
     """The embedded sample that every machine renders for itself."""
 
-    seed: int
-    pieces_per_style: int
-    clip_seconds: float
+    seed: Seed
+    pieces_per_style: Count
+    clip_seconds: Positive
 
 
 @dataclass(frozen=True)
 class Listeners:
     """Made-up listeners whose taste is known: the demo's listening, and the proof of what is estimated from it."""
 
-    seed: int
-    listeners: int
-    days: int
-    plays_per_listener: float
-    spotify_share: float
-    bots: int
-    groups: int
-    categories: int
-    genre_link: float
-    group_taste: float
-    own_taste: float
-    quality: float
-    exposure: float
-    drift_per_year: float
-    love_share: float
-    hate_share: float
+    seed: Seed
+    listeners: Count
+    days: Count
+    plays_per_listener: Positive
+    spotify_share: Share
+    bots: Whole
+    groups: Count
+    categories: Count
+    genre_link: Share
+    group_taste: Amount
+    own_taste: Amount
+    quality: Amount
+    exposure: Amount
+    drift_per_year: Amount
+    love_share: Share
+    hate_share: Share
 
 
 @dataclass(frozen=True)
 class Validation:
     """What is fit to enter: the numbers that the rules of expectations.yaml refer to."""
 
-    min_duration_s: float
-    max_duration_s: float
-    min_sample_rate_hz: int
-    max_silent_share: float
-    max_clipped_share: float
-    min_bandwidth_share: float
+    min_duration_s: Amount
+    max_duration_s: Positive
+    min_sample_rate_hz: Whole
+    max_silent_share: Share
+    max_clipped_share: Share
+    min_bandwidth_share: Share
     demand_licence: bool
-    min_tracks_per_genre: int
-    min_groups_per_genre: int
-    max_refused_share: float
+    min_tracks_per_genre: Whole
+    min_groups_per_genre: Whole
+    max_refused_share: Share
 
 
 @dataclass(frozen=True)
@@ -76,52 +106,52 @@ class Feedback:
     """Which snapshot of feedback is in use, what may enter, and what is published."""
 
     snapshot: str
-    earliest_year: float
-    max_ahead_hours: float
-    max_play_hours: float
-    max_hours_per_day: float
-    max_plays_per_hour: int
-    max_repeats_per_day: int
-    bot_days: int
-    min_listeners: int
-    retrain_share: float
+    earliest_year: Annotated[float, Range(1, 9999)]
+    max_ahead_hours: Amount
+    max_play_hours: Positive
+    max_hours_per_day: Positive
+    max_plays_per_hour: Count
+    max_repeats_per_day: Count
+    bot_days: Count
+    min_listeners: Count
+    retrain_share: Amount
 
 
 @dataclass(frozen=True)
 class Targets:
     """How much what listeners did says about a song; see `earmark.feedback.estimates.evidence`."""
 
-    seed: int
-    confidence: float
-    half_life_days: float
-    chosen: float
-    unknown: float
-    continued: float
-    skipped: float
-    broken_off: float
-    odds_heard: float
-    odds_skipped: float
-    odds_returned: float
-    like_share: float
+    seed: Seed
+    confidence: Part
+    half_life_days: Amount
+    chosen: Amount
+    unknown: Amount
+    continued: Amount
+    skipped: Amount
+    broken_off: Amount
+    odds_heard: Amount
+    odds_skipped: Amount
+    odds_returned: Amount
+    like_share: Part
     correct_exposure: bool
-    segments: list[str]
-    min_word_listeners: int
-    max_word_share: float
+    segments: list[Literal["age", "gender", "country", "language"]]
+    min_word_listeners: Count
+    max_word_share: Share
 
 
 @dataclass(frozen=True)
 class Categories:
     """How songs are put into categories by who listens to them."""
 
-    seed: int
-    factors: int
-    regularisation: float
-    iterations: int
-    count: int
-    max_count: int
-    min_listeners: int
-    min_confidence: float
-    redraws: int
+    seed: Seed
+    factors: Annotated[int, Range(1, 512)]
+    regularisation: Positive
+    iterations: Count
+    count: Whole
+    max_count: Annotated[int, Range(2)]
+    min_listeners: Count
+    min_confidence: Share
+    redraws: Count
 
 
 @dataclass(frozen=True)
@@ -131,25 +161,25 @@ class Tags:
     feelings: bool
     words: bool
     categories: bool
-    min_ceiling: float
-    min_tracks: int
+    min_ceiling: Share
+    min_tracks: Count
 
 
 @dataclass(frozen=True)
 class Duplicates:
     """When two fingerprints are of one recording."""
 
-    min_overlap_s: float
-    min_agreement: float
+    min_overlap_s: Amount
+    min_agreement: Share
 
 
 @dataclass(frozen=True)
 class Split:
     """Shares of the groups, what is left is for training; ``official`` as in `earmark.catalogue.splits`."""
 
-    seed: int
-    validation_share: float
-    test_share: float
+    seed: Seed
+    validation_share: Part
+    test_share: Part
     official: str
 
 
@@ -157,69 +187,69 @@ class Split:
 class Frontend:
     """Waveform to log-mel spectrogram. ``n_fft`` and ``hop`` in samples; ``mels`` is a number of bands."""
 
-    sample_rate_hz: int
-    n_fft: int
-    hop: int
-    mels: int
-    f_min_hz: float
-    f_max_hz: float
+    sample_rate_hz: Count
+    n_fft: Count
+    hop: Count
+    mels: Count
+    f_min_hz: Amount
+    f_max_hz: Positive
 
 
 @dataclass(frozen=True)
 class Network:
     """The convolutional network's size, and how it listens."""
 
-    channels: int
-    blocks: int
-    dropout: float
-    excerpt_seconds: float
-    excerpts: int
+    channels: Count
+    blocks: Count
+    dropout: Share
+    excerpt_seconds: Positive
+    excerpts: Count
 
 
 @dataclass(frozen=True)
 class Training:
     """How the network is fitted."""
 
-    seed: int
-    epochs: int
-    batch_size: int
-    excerpts_per_epoch: int
-    learning_rate: float
-    weight_decay: float
-    label_smoothing: float
-    warmup_share: float
-    tag_share: float
-    averaging: float
+    seed: Seed
+    epochs: Count
+    batch_size: Count
+    excerpts_per_epoch: Count
+    learning_rate: Positive
+    weight_decay: Amount
+    label_smoothing: Share
+    warmup_share: Share
+    tag_share: Share
+    averaging: Share
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """What is changed at random about each training excerpt; 0 turns a change off."""
 
-    mixup_alpha: float
-    frequency_mask: int
-    time_mask: int
-    gain_db: float
-    equaliser: float
+    mixup_alpha: Amount
+    frequency_mask: Whole
+    time_mask: Whole
+    gain_db: Amount
+    equaliser: Amount
 
 
 @dataclass(frozen=True)
 class Forest:
     """The random forest on descriptors: the honest baseline."""
 
-    seed: int
-    trees: int
+    seed: Seed
+    trees: Count
     max_features: str
-    min_samples_leaf: int
+    min_samples_leaf: Count
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """How sure a score is: a bootstrap over groups."""
 
-    seed: int
-    resamples: int
-    confidence: float
+    seed: Seed
+    resamples: Count
+    confidence: Part
 
 
 @dataclass(frozen=True)
@@ -234,10 +264,10 @@ class Registry:
 class Service:
     """What the service accepts, and how often it looks for a new champion."""
 
-    max_bytes: int
-    min_seconds: float
-    max_seconds: float
-    follow_seconds: float
+    max_bytes: Count
+    min_seconds: Amount
+    max_seconds: Positive
+    follow_seconds: Positive
 
 
 @dataclass(frozen=True)
@@ -268,7 +298,7 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     """Read ``path``.
 
     Raises:
-        ParamsError: The file is missing or not YAML, a key is unknown or missing, or a value has the wrong type.
+        ParamsError: The file is missing or not YAML, a key is unknown or missing, or a value cannot be.
     """
     path = Path(path)
     try:
@@ -303,7 +333,7 @@ def _build(cls: type[Section], values: Any, *, where: str) -> Section:
         raise ParamsError(f"{where}: unknown key {', '.join(unknown)}. Known here: {_names(cls)}.")
     if missing := [name for name in fields if name not in values]:
         raise ParamsError(f"{where}: missing key {', '.join(missing)}. Needed here: {_names(cls)}.")
-    types = typing.get_type_hints(cls)
+    types = typing.get_type_hints(cls, include_extras=True)
     return cls(**{name: _value(types[name], values[name], where=f"{where}: {name}") for name in fields})
 
 
@@ -312,11 +342,20 @@ def _value(kind: Any, value: Any, *, where: str) -> Any:
         return _build(cast(type[Any], kind), value, where=where)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if typing.get_origin(kind) is list:
-        (item,) = typing.get_args(kind)
-        if not isinstance(value, list) or not all(isinstance(each, item) for each in value):
-            raise ParamsError(f"{where} should be a list of {item.__name__}, but is {value!r}.")
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Annotated:
+        value, allowed = _value(arguments[0], value, where=where), arguments[1]
+        if value not in allowed:
+            raise ParamsError(f"{where} should be {allowed}, but is {value!r}.")
         return value
+    if origin is Literal:
+        if value not in arguments:
+            raise ParamsError(f"{where} should be one of {', '.join(arguments)}, but is {value!r}.")
+        return value
+    if origin is list:
+        if not isinstance(value, list):
+            raise ParamsError(f"{where} should be a list, but is {value!r}.")
+        return [_value(arguments[0], each, where=f"{where}[{place}]") for place, each in enumerate(value)]
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise ParamsError(f"{where} should be {kind.__name__}, but is {value!r} ({type(value).__name__}).")
     return value

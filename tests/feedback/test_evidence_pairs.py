@@ -78,6 +78,78 @@ class TestAPlay:
             assert counted[column] == pytest.approx(single[column])
 
 
+def pieces(*shares: float, apart_min: float = 10.0, last: str = "play", **how) -> list:
+    """Pieces of a track that one listener heard one after the other, the last one to its end or to a skip."""
+    told = [did("play", share=share, **{"stopped": True, **how}) for share in shares[:-1]]
+    told.append(did(last, share=shares[-1]))
+    return [event | {"days_ago": (len(told) - place) * apart_min / 1440} for place, event in enumerate(told)]
+
+
+class TestAListeningInPieces:
+    @pytest.mark.parametrize("how", [{"stopped": True}, {"stopped": False, "open": True}], ids=["paused", "broke off"])
+    @pytest.mark.parametrize("shares", [(0.4, 0.6), (0.2, 0.3, 0.5), (0.1, 0.93)])
+    def test_is_one_whole_play(self, how, shares):
+        found, whole = pair_of(*pieces(*shares, **how)), pair_of(did("play", share=1.0))
+        assert found["plays"] == 1
+        for column in DOINGS:
+            assert found[column] == pytest.approx(whole[column], abs=1e-4)
+
+    def test_is_as_much_as_its_pieces_and_began_as_the_first_and_ended_as_the_last(self):
+        first, last = did("play", share=0.25, stopped=True, chosen=1, days_ago=0.01), did("play", share=0.5, chosen=0)
+        assert plays_worth(pair_of(first, last)) == pytest.approx(0.75, abs=1e-4)
+        assert skips_worth(pair_of(first, last | {"open": True})) == pytest.approx(0.25 * targets().broken_off)
+
+    def test_may_end_in_a_skip_that_came_as_late_as_all_pieces_tell(self):
+        pair = pair_of(*pieces(0.3, 0.3, 0.2, last="skip"))
+        assert (pair["plays"], plays_worth(pair)) == (1, 0)
+        assert skips_worth(pair) == pytest.approx(0.2, abs=1e-4)
+
+    def test_is_told_in_whatever_order(self):
+        events = [*pieces(0.2, 0.3, 0.5), did("play", share=0.5, track=1), did("play", share=0.5, listener=2)]
+        for order in (events, events[::-1], events[1:] + events[:1]):
+            assert pairs_of(*order)["plays"].tolist() == [1, 1, 1]
+
+    @pytest.mark.parametrize(("apart_min", "plays"), [(29.0, 1), (31.0, 2)])
+    def test_goes_on_within_half_an_hour(self, apart_min, plays):
+        assert pair_of(*pieces(0.4, 0.6, apart_min=apart_min))["plays"] == plays
+
+    @pytest.mark.parametrize(
+        "former",
+        [
+            {"share": 0.4},  # of which it is known that it ended there, and not why it did
+            {"share": 0.4, "stopped": True, "failed": True},
+            {"kind": "skip", "share": 0.4},
+            {"share": 0.97, "open": True},  # whole
+            {"share": 0.6, "stopped": True},  # more than a track together: heard again from its beginning
+            {"open": True},  # of unknown length, as a scrobble is
+            {"share": 0.4, "stopped": True, "times": 3},
+            {"share": 0.4, "stopped": True, "listener": 2},
+            {"share": 0.4, "stopped": True, "track": 2},
+        ],
+        ids=str,
+    )
+    def test_is_nothing_else(self, former):
+        near, apart = (
+            pairs_of(did(**{"kind": "play", "days_ago": days, **former}), did("play", share=0.6), half_life_days=0.0)
+            for days in (0.01, 1.0)
+        )
+        pd.testing.assert_frame_equal(near.drop(columns="first_us"), apart.drop(columns="first_us"))
+
+    def test_has_no_pieces_whose_time_is_unknown(self):
+        undated = did("play", share=0.4, stopped=True, days_ago=np.nan)
+        for events in ([undated, did("play", share=0.6)], [undated, undated | {"share": 0.2, "stopped": False}]):
+            assert plays_worth(pair_of(*events)) == pytest.approx(0.3)
+
+    def test_of_scrobbles_on_repeat_is_each_of_them(self):
+        repeated = [did("play", open=True, days_ago=place * 3 / 1440) for place in range(8)]
+        assert pair_of(*repeated)["plays"] == 8
+
+    def test_leaves_answers_and_the_first_time_as_they_are(self):
+        pair = pair_of(*pieces(0.4, 0.6), did("like", value=1.0), did("play", share=1.0, days_ago=9.0))
+        assert (pair["answer"], pair["plays"]) == (1, 2)
+        assert pair["first_us"] == doings(did("play", days_ago=9.0)).at_us[0]
+
+
 class TestASkip:
     @settings(deadline=None)
     @given(st.lists(st.floats(0, 0.94), min_size=2, max_size=6, unique=True))

@@ -72,7 +72,7 @@ def export(folder: Path, *days: int, **other: Any) -> Path:
 
 def numbers(said: str) -> dict[str, int]:
     """What the summary counts: rows, taken and refused, new and there already."""
-    (head,) = re.findall(r"([\d,]+) rows in [\d,]+ files; ([\d,]+) taken, ([\d,]+) refused", said)
+    (head,) = re.findall(r"([\d,]+) rows? in [\d,]+ files?; ([\d,]+) taken, ([\d,]+) refused", said)
     (new,), (known,) = re.findall(r"([\d,]+)  events are new", said), re.findall(r"([\d,]+)  events were there", said)
     found = [int(text.replace(",", "")) for text in (*head, new, known)]
     return dict(zip(("rows", "taken", "refused", "new", "known"), found, strict=True))
@@ -108,7 +108,7 @@ class TestImporting:
         path = export(tmp_path / "e", 1, 2, 3)
         assert numbers(earmark(root, "import", "spotify", path))["new"] == 3
         before = stored(root)
-        assert "all of its 1 files were imported before; nothing is new" in earmark(root, "import", "spotify", path)
+        assert "its file was imported before; nothing is new" in earmark(root, "import", "spotify", path)
         again = numbers(earmark(root, "import", "spotify", path, "--again"))
         assert (again["new"], again["known"]) == (0, 3)
         assert stored(root) == before
@@ -121,7 +121,7 @@ class TestImporting:
 
     def test_keeps_the_refused_rows_of_each_though_several_come_within_a_second(self, root, tmp_path):
         for day in range(4):
-            earmark(root, "import", "spotify", export(tmp_path / str(day), day + 1, ms_played=-1))
+            earmark(root, "import", "spotify", export(tmp_path / str(day), day + 1, ms_played=-1), code=8)
         told = [file.read_text().splitlines()[1:] for file in (root / ".earmark" / "refused").iterdir()]
         assert [len(lines) for lines in told] == [1, 1, 1, 1]
 
@@ -129,10 +129,19 @@ class TestImporting:
         rows = {f"endsong_{n}.json": [play(n + 1)] for n in range(3)}
         earmark(root, "import", "spotify", lay_out(tmp_path / "a", {"endsong_0.json": rows["endsong_0.json"]}))
         said = earmark(root, "import", "spotify", lay_out(tmp_path / "b", rows))
-        assert "1 files were imported before" in said and numbers(said)["new"] == 2
+        assert "Imported before: 1 file." in said and numbers(said)["new"] == 2
+
+    def test_of_which_no_row_is_taken_ends_as_bad_input_does_and_asks_for_the_format(self, root, tmp_path):
+        path = lay_out(tmp_path / "t", {"likes.csv": "song_id,event\n1,loved by me\n2,loved by you\n"})
+        said = earmark(root, "import", "table", path, "--listener", "wanda", code=8)
+        assert "2 rows in 1 file; 0 taken, 2 refused" in said and "another source's format?" in said
+        assert "Next:" not in said
+        earmark(root, "forget", "wanda")
+        said = earmark(root, "import", "spotify", export(tmp_path / "e", 1))  # a forgotten listener's is as wanted
+        assert "0 taken, 1 refused" in said and "format?" not in said and "Next:" in said
 
     def test_says_nothing_of_the_listener_anywhere(self, root, tmp_path):
-        said = earmark(root, "import", "spotify", export(tmp_path / "e", 1, 2, ms_played="wanda"))
+        said = earmark(root, "import", "spotify", export(tmp_path / "e", 1, 2, ms_played="wanda"), code=8)
         said += earmark(root, "import", "spotify", export(tmp_path / "f", 1, 2)) + earmark(root, "status")
         said += "".join(file.read_text() for file in (root / ".earmark" / "refused").iterdir())
         assert "wanda" not in said and "92.40" not in said and str(number_of("wanda")) not in said
@@ -242,7 +251,7 @@ class TestTheKey:
         monkeypatch.setenv(KEY, "a key that this store never had")
         assert "Put the old key back" in earmark(root, "forget", "wanda", code=8)
         monkeypatch.setenv(KEY, SECRET)  # one that it had finds what came under it
-        assert "1 events on 1 days were removed" in earmark(root, "forget", "wanda")
+        assert "Removed from the store: 1 event on 1 day." in earmark(root, "forget", "wanda")
         assert len(stored(root)) == 2 and number_of("wanda") not in {row[3] for row in stored(root)}
 
 
@@ -297,7 +306,7 @@ class TestTheSnapshot:
 
         before = cached()
         earmark(copied, "import", "spotify", export(tmp_path / "n", 9, username="bob"))
-        assert "lacks changes of 1 days" in earmark(copied, "status")
+        assert "lacks changes of 1 day:" in earmark(copied, "status")
         assert "5 days, 2 files new or changed, 0 gone" in earmark(copied, "snapshot")
         assert "has all" in earmark(copied, "status")
         # The day, its song, the manifest and the folder's list.
@@ -328,7 +337,7 @@ class TestTheSnapshot:
 class TestForgetting:
     def test_removes_from_store_and_next_snapshot_and_says_what_old_versions_hold(self, copied):
         said = earmark(copied, "forget", "wanda")
-        assert "2 events on 2 days were removed" in said
+        assert "Removed from the store: 2 events on 2 days." in said
         log = git(copied, "log", "--format=%h", "--", f"{LISTENING}.dvc").split()
         assert len(log) == 2
         assert f"2 commits, {log[1][:7]}" in said and f"to {log[0][:7]}" in said
@@ -390,7 +399,7 @@ class TestStatus:
     def test_counts_what_is_there_and_what_the_snapshot_lacks(self, root, tmp_path):
         earmark(root, "import", "spotify", export(tmp_path / "e", 1, 2, 3))
         said = earmark(root, "status")
-        assert "3 events of 1 listeners with 3 songs on 3 days" in said and "lacks changes of 3 days" in said
+        assert "3 events of 1 listener with 3 songs on 3 days" in said and "lacks changes of 3 days" in said
         earmark(root, "forget", "wanda")
         assert "0 events of 0 listeners with 3 songs on 0 days" in earmark(root, "status")
 

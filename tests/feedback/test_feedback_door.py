@@ -227,6 +227,36 @@ class TestRefusals:
         adds_up(result)
 
 
+class TestWordsThatNameSomebody:
+    """What a listener wrote is kept only where it does not say who wrote it."""
+
+    NAMING = ("ann@example.org", "by @ann", "www.example.org/ann", "Ann", " ann ", "Anna Smith")
+
+    @pytest.mark.parametrize("kind", ["tag", "feeling", "comment"])
+    @pytest.mark.parametrize("word", NAMING)
+    def test_are_dropped_and_a_row_of_nothing_else_is_refused(self, store, tmp_path, kind, word):
+        said = [like(kind=kind, word=each, value=None) for each in (word, "calm")]
+        name = "anna smith" if word == "Anna Smith" else "ann"
+        rows = [(play(name), *(event._replace(listener=name) for event in said)), said[0]._replace(listener=name)]
+        result = take(store, rows, refusals=tmp_path / "refused.csv")
+        assert (result.told, result.events, result.new, dict(result.refused)) == (1, 2, 2, {"no word": 1})
+        assert set(column_of(store, "events", "word")) == {None, "calm"}
+        assert "ann@" not in (tmp_path / "refused.csv").read_text()
+        adds_up(result)
+
+    def test_are_dropped_too_where_the_user_says_who_listened(self, store):
+        tags = tuple(like(None, kind="tag", word=word, value=None) for word in ("anna", "calm", ""))
+        take(store, [tags], listener="Anna")
+        assert set(column_of(store, "events", "word")) == {"calm", ""}
+
+    @pytest.mark.parametrize("kept", ["f", "non-binary", "1", "Prefer not to say", "português", "pt-BR"])
+    def test_are_no_attribute_of_a_listener(self, store, kept):
+        for number, said in enumerate((kept, "ann@example.org", "@ann", "+47 555 1234", "192.0.2.7", "x" * 21, "")):
+            take(store, [play(f"listener {number}", about=About(31, said, said, said))])
+        known = [row[1:] for row in rows_of(store, "listeners")]
+        assert sorted(known, key=str) == sorted([("30–39", kept, kept, kept), *[("30–39", None, None, None)] * 6], key=str)
+
+
 SONGS = st.integers(0, 3)
 WHO = st.sampled_from(["ann", "bob", "gone"])
 WHEN = st.sampled_from([NOON_US, NOON_US + SECOND_US, NOON_US + DAY_US])
@@ -677,6 +707,16 @@ class TestSpotifysTwoHistories:
         assert told == {**dict.fromkeys(self.SECONDS, "spotify"), **dict.fromkeys(only_short, "spotify-short")}
         assert len(rows_of(store, "events")) == len(told)
         assert removed >= len(self.SECONDS)
+
+    def test_leave_a_listening_on_a_compilation_once_though_the_extended_one_names_the_albums_artist(
+        self, store, tmp_path
+    ):
+        exact = spotify_play(5, master_metadata_album_artist_name="Various Artists")
+        run = importer(store, listener="ann").run
+        run(SpotifyHistory(lay_out(tmp_path / "e", {"endsong_0.json": [exact]})), tmp_path / "r.csv")
+        short = SpotifyShortHistory(lay_out(tmp_path / "s", {"StreamingHistory0.json": [short_play(5)]}))
+        assert run(short, tmp_path / "r.csv").superseded == 1
+        assert column_of(store, "events", "source") == ["spotify"]
 
     def test_leave_alone_what_another_listener_heard_or_sounded_for_another_time(self, store, tmp_path):
         exact = SpotifyHistory(lay_out(tmp_path / "e", {"endsong_0.json": [spotify_play(5)]}))

@@ -204,7 +204,7 @@ class TestForgetting:
         mine = [play("ann", about=About(34, "f")), like("ann"), play("ann", NOON_US - 3 * DAY_US, 1)]
         take(store, mine, judge=refusing("plays", 0, suite="listening", rule="busy"))
         said = forget(store, KEY, "ann", NOW_US)
-        assert said.startswith("3 events on 3 days were removed from the store. From now on imports refuse")
+        assert said.startswith("Removed from the store: 3 events on 3 days. From now on imports refuse")
         found = held(store)
         assert {name: rows for name, rows in found.items() if name in ("events", "listeners")} == {
             name: rows for name, rows in expected.items() if name in ("events", "listeners")
@@ -317,7 +317,7 @@ class TestForgetting:
             return found
 
         monkeypatch.setattr(Store, "services", and_then_an_import)
-        assert forget(store, KEY, "ann", NOW_US).startswith("1 events on 1 days were removed")
+        assert forget(store, KEY, "ann", NOW_US).startswith("Removed from the store: 1 event on 1 day.")
         assert column_of(store, "events", "listener_id") == [number_of("bob")]
 
     def test_leaves_no_trace_in_the_next_snapshot(self, store, tmp_path):
@@ -357,7 +357,7 @@ class TestForgetting:
         )
         for key, left in ((new, {number_of("ann"), number_of("bob")}), (KEY, {number_of("bob")})):
             said = forget(store, key, "ann", NOW_US)
-            assert said.startswith("1 events on 1 days") and "the store has had others" in said
+            assert said.startswith("Removed from the store: 1 event on 1 day.") and "the store has had others" in said
             assert set(column_of(store, "events", "listener_id")) == left
         store.use_key(new)  # with which imports go on
 

@@ -14,6 +14,8 @@ from earmark.errors import FeedbackError
 from earmark.feedback.event import About, Event, Song, named_key
 from earmark.feedback.sources.apple_music import AppleMusicHistory
 from earmark.feedback.sources.source import Refused
+from earmark.feedback.store import Store
+from feedback_tools import importer
 
 ACTIVITY, DAILY = "Apple Music Play Activity.csv", "Apple Music - Play History Daily Tracks.csv"
 LIBRARY, HISTORY = "Apple Music Library Tracks.json", "Apple Music - Track Play History.csv"
@@ -578,7 +580,20 @@ class TestTheExport:
 
     def test_is_read_in_files_of_known_names_only(self, whole):
         labels = [part.label for part in AppleMusicHistory(whole).files()]
-        assert sorted(labels) == sorted([ACTIVITY, DAILY, FAVORITES, LIBRARY])
+        assert sorted(labels) == sorted([ACTIVITY, DAILY, FAVORITES, LIBRARY, HISTORY])
+
+    def test_with_nothing_but_the_track_play_history_tells_nothing(self, tmp_path):
+        lay(tmp_path, {HISTORY: "Track Name,Last Played Date\nJoni - River,1\n"})
+        with pytest.raises(FeedbackError, match="holds no file of Apple Music's data export"):
+            AppleMusicHistory(tmp_path).files()
+
+    def test_to_which_the_track_play_history_is_added_later_is_read_anew(self, tmp_path):
+        lay(tmp_path, {ACTIVITY: activity({"Container Artist Name": ""})})
+        with Store(f"sqlite:///{tmp_path}/feedback.db") as store:
+            run = importer(store, listener="ann").run
+            assert run(AppleMusicHistory(tmp_path), tmp_path / "refused.csv").told == 0
+            lay(tmp_path, {HISTORY: "Track Name,Last Played Date\nJoni - River,1\n"})
+            assert run(AppleMusicHistory(tmp_path), tmp_path / "refused.csv").new == 1
 
     @pytest.mark.parametrize(
         "name",
@@ -598,7 +613,7 @@ class TestTheExport:
             AppleMusicHistory(tmp_path).files()
 
     def test_with_another_table_under_a_known_name_is_an_error_that_names_its_columns(self, export):
-        with pytest.raises(FeedbackError, match=r"lacks the columns song name or content name, .*; it has a, b"):
+        with pytest.raises(FeedbackError, match=r"lacks the columns song name or content name, .*; it has 2 other columns"):
             told(export(activity="a,b\n1,2\n"))
         with pytest.raises(FeedbackError, match=r"lacks the columns date played, track description, play count"):
             told(export(activity=activity({}), daily="a,b\n1,2\n"))

@@ -10,11 +10,14 @@ from earmark.errors import FeedbackError
 from earmark.feedback.event import Event, Song, named_key
 from earmark.feedback.sources import listenbrainz
 from earmark.feedback.sources.listenbrainz import ListenBrainzFeedback, ListenBrainzListens
+from earmark.feedback.store import Store
 from exports_made import events, items, json_lines, lay_out, refused, us, zipped
+from feedback_tools import importer
 
 MBID = "98255a8c-017a-4bc7-8dd6-1fa36124572b"
 SENT = "11111111-017a-4bc7-8dd6-1fa36124572b"
 MSID = "d23f4719-9212-49f0-ad08-ddbfbfc50d6f"
+NAMES = named_key("Never Gonna Give You Up", "Rick Astley")
 AT, AT_US = 1_443_521_965, us("2015-09-29 10:19:25 +0000")
 
 
@@ -35,6 +38,11 @@ def listen(info: Any = None, mapping: Any = None, **other: Any) -> dict[str, Any
         "track_metadata": data,
         **other,
     }
+
+
+def unnumbered(info: Any = None, mapping: Any = None) -> dict[str, Any]:
+    """A listen without a recording_msid."""
+    return listen(info, mapping, recording_msid=None)
 
 
 def mapped(mbid: Any = MBID) -> dict[str, Any]:
@@ -59,7 +67,7 @@ class TestAListen:
         event = only(listens(listen({"isrc": "GBARL9300135", "duration_ms": 222_000}, mapped())))
         assert event == Event("9.listens:1", event.song, "play", "rob", AT_US)
         assert event.song == Song(
-            "listenbrainz", MBID, "Never Gonna Give You Up", "Rick Astley", "Whenever you need somebody",
+            "listenbrainz", MSID, "Never Gonna Give You Up", "Rick Astley", "Whenever you need somebody",
             isrc="GBARL9300135", duration_s=222.0,
         )  # fmt: skip
 
@@ -104,20 +112,34 @@ class TestTheSongOfAListen:
     @pytest.mark.parametrize(
         ("row", "key"),
         [
-            (listen({"recording_mbid": SENT}, mapped()), MBID),
-            (listen({"recording_mbid": SENT}, mapped(None)), SENT),
-            (listen({"recording_mbid": SENT.upper()}), SENT),
-            (listen({"recording_mbid": ""}), MSID),
-            (listen({"recording_mbid": "\0" + MBID[1:]}, mapped(MBID[:-1] + "\n")), MSID),
-            (listen({"recording_mbid": [SENT]}, {}), MSID),
-            (listen({}, "null"), MSID),
-            (listen() | {"mbid_mapping": mapped()}, MBID),
+            (listen({"recording_mbid": SENT}, mapped()), MSID),
+            (listen({"recording_mbid": SENT}), MSID),
+            (listen(recording_msid=MSID.upper()), MSID),
             (listen({"recording_msid": MSID}, recording_msid=None), MSID),
-            (listen(recording_msid=None), named_key("Never Gonna Give You Up", "Rick Astley")),
+            (unnumbered({"recording_mbid": SENT}, mapped()), MBID),
+            (unnumbered({"recording_mbid": SENT}, mapped(None)), SENT),
+            (unnumbered({"recording_mbid": SENT.upper()}), SENT),
+            (unnumbered() | {"mbid_mapping": mapped()}, MBID),
+            (listen({}, mapped(), recording_msid="\0" + MSID[1:]), MBID),
+            (listen({}, mapped(), recording_msid=[MSID]), MBID),
+            (unnumbered({"recording_mbid": "\0" + MBID[1:]}, mapped(MBID[:-1] + "\n")), NAMES),
+            (unnumbered({"recording_mbid": [SENT]}, {}), NAMES),
+            (unnumbered({}, "null"), NAMES),
+            (unnumbered(), NAMES),
         ],
     )
-    def test_goes_by_the_mapped_id_else_the_one_sent_else_that_of_the_names_else_the_names(self, listens, row, key):
+    def test_goes_by_the_id_of_the_names_else_the_mapped_one_else_the_one_sent_else_the_names(self, listens, row, key):
         assert only(listens(row)).song.key == key
+
+    def test_stays_the_same_when_it_is_mapped_later_so_that_an_overlapping_export_adds_nothing(self, tmp_path):
+        exports = {"first": [listen()], "later": [listen({}, mapped())]}
+        sources = [
+            ListenBrainzListens(lay_out(tmp_path / name, {"1.listens": json_lines(*rows)}))
+            for name, rows in exports.items()
+        ]
+        with Store(f"sqlite:///{tmp_path}/feedback.db") as store:
+            new = [importer(store).run(source, tmp_path / "refused.csv").new for source in sources]
+        assert new == [1, 0]
 
     def test_is_one_object_for_all_its_listens(self, listens):
         first, second = events(
@@ -128,7 +150,7 @@ class TestTheSongOfAListen:
     def test_that_are_many_do_not_fill_the_memory(self, listens, monkeypatch):
         monkeypatch.setattr(listenbrainz, "_REMEMBERED", 3)
         ids = [f"{number % 7:08d}{MBID[8:]}" for number in range(50)]
-        assert [event.song.key for event in events(listens(*(listen({}, mapped(mbid)) for mbid in ids)))] == ids
+        assert [event.song.key for event in events(listens(*(listen(recording_msid=one) for one in ids)))] == ids
 
 
 class TestTheTagsOfAListen:
@@ -250,7 +272,14 @@ class TestFeedback:
         heard = lay_out(tmp_path / "heard", {"1.listens": json_lines(listen({}, mapped()), listen())})
         of_listens = [event.song.key for event in events(ListenBrainzListens(heard))]
         of_feedback = [event.song.key for event in events(said(feedback(1), feedback(1, recording_mbid=None)))[::2]]
-        assert of_feedback == of_listens == [MBID, MSID]
+        assert of_feedback == of_listens == [MSID, MSID]
+
+    def test_by_a_musicbrainz_id_alone_is_about_the_song_of_the_listens_that_were_mapped_to_it(self, said, tmp_path):
+        lay_out(tmp_path, {"listens/2015/9.jsonl": json_lines(listen({}, mapped(SENT)), listen({}, mapped()))})
+        rows = {"score": 1, "recording_mbid": MBID.upper()}, {"score": 1, "recording_mbid": MSID}
+        found, nobodys = (event.song for event in events(said(*rows))[::2])
+        assert (found.key, found.title) == (MSID, "Never Gonna Give You Up")
+        assert nobodys == Song("listenbrainz", MSID)
 
     def test_may_bring_names_and_may_have_an_id_alone(self, said):
         names = {"track_name": "Never Gonna Give You Up", "artist_name": "Rick Astley"}

@@ -142,9 +142,14 @@ class TestTimes:
         ]  # fmt: skip
 
     def test_may_be_in_the_time_zone_of_their_row(self, rows):
-        zones = ("Europe/Paris", "America/Toronto", "null", "Not/AZone", "../../etc/passwd")
+        zones = ("Europe/Paris", "America/Toronto", "null", "", "UTC")
         source = rows("time,zone", *(f"2024-07-01 12:00,{zone}" for zone in zones))
         assert [event.at_us for event in events(source)] == [us(2024, 7, 1, hour) for hour in (10, 16, 12, 12, 12)]
+
+    @pytest.mark.parametrize("zone", ["GMT+2", "Mars/Phobos", "../../etc/passwd", "Europe"])
+    def test_in_a_time_zone_that_nobody_knows_are_refused(self, rows, zone):
+        said = reason(rows("time,zone", f"2024-07-01 12:00,{zone}"))
+        assert said == "no time: the column zone holds no time zone such as Europe/Paris"
 
     @pytest.mark.parametrize("nothing", ["", "null", "NaN", "None", r"\N"])
     def test_that_are_missing_are_none(self, rows, nothing):
@@ -474,6 +479,13 @@ class TestErrors:
             FeedbackError, match=r"does not say which song .* It has user, track, time\. Say which is which"
         ):
             told(table("user,track,time", "ann,River,1"))
+
+    @pytest.mark.parametrize("first", ["Ann Smith,River,Joni", "ann@example.org,Time,Title", "192.0.2.7,Time,Joni"])
+    @pytest.mark.parametrize("options", [{}, {"time": "When"}])
+    def test_name_no_column_where_the_first_line_may_be_a_row(self, table, first, options):
+        with pytest.raises(FeedbackError, match="has 3 other columns, or no header") as raised:
+            told(table(first, first, **options))
+        assert not any(word.casefold() in str(raised.value) for word in first.split(",")[:1])
 
     def test_name_a_column_that_was_asked_for_and_is_not_there(self, table):
         with pytest.raises(FeedbackError, match=r"has no column When; it has title, artist"):

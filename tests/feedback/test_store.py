@@ -272,7 +272,7 @@ class TestAStore:
         [
             ("nonsense", "cannot be used"),
             ("postgres://somebody:secret@host/earmark", "cannot be used"),
-            ("mysql://somebody:secret@host/earmark", "mysql|MySQL"),
+            ("mysql://somebody:secret@host/earmark", "names mysql, and only SQLite and PostgreSQL work"),
             ("sqlite:////nowhere/at/all/feedback.db", "unable to open"),
             ("postgresql://somebody:secret@127.0.0.1:1/earmark", "refused"),
             ("postgresql://127.0.0.1:1/earmark?user=somebody&password=secret", "refused"),
@@ -283,6 +283,24 @@ class TestAStore:
         with pytest.raises(FeedbackError, match=said) as raised:
             Store(bad)
         assert "secret" not in str(raised.value)
+
+    @pytest.mark.parametrize(
+        "bad",
+        ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true",
+         "sqlite:///file:x?mode=memory&uri=true"],
+    )  # fmt: skip
+    def test_that_would_be_gone_at_the_end_is_refused(self, bad):
+        with pytest.raises(FeedbackError, match=f"{ADDRESS} cannot be used .*in memory.*sqlite:////folder/feedback.db"):
+            Store(bad)
+
+    @pytest.mark.parametrize(
+        "bad, asks",
+        [("sqlite:////nowhere/at/all/feedback.db", False), ("postgresql://somebody@127.0.0.1:1/earmark", True)],
+    )
+    def test_asks_for_the_server_only_where_there_is_one(self, bad, asks):
+        with pytest.raises(FeedbackError) as raised:
+            Store(bad)
+        assert ("Is the server running" in str(raised.value)) == asks
 
     def test_that_is_no_database_is_an_error(self, tmp_path):
         (tmp_path / "feedback.db").write_text("Dear diary, this is certainly no database. " * 100)
@@ -425,3 +443,13 @@ class TestSuperseding:
         left = {(row[2] - NOON_US) // SECOND_US for row in rows_of(sqlite, "events") if row[5] == "coarse"}
         assert left == set(offsets) - set(range(-59, 1))
         assert removed == 60
+
+    def test_is_for_as_many_listeners_as_there_are(self, sqlite):
+        class Coarse(Told):
+            name = "coarse"
+
+        for source, named in ((Coarse, song(key="otherwise")), (Told, song())):
+            rows = [play(f"no. {number}", NOON_US - number % 9_000 * DAY_US, song=named) for number in range(40_000)]
+            take(sqlite, rows, source=source)
+        numbers = [number_of(f"no. {number}") for number in range(40_000)]
+        assert sqlite.supersede("coarse", "told", numbers, 60 * SECOND_US) == 40_000

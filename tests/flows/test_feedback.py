@@ -327,7 +327,7 @@ class TestAWatchedFolder:
         assert pq.read_table(story.root / SNAPSHOT / "flags.parquet").to_pylist() == [
             {"day": DAY, "listener_id": machine, "rule": "too_many_plays"}
         ]
-        assert "1 days of a listener were flagged: too_many_plays" in story.runs["brought"].artefact("feedback")
+        assert "flagged: 1 day of a listener: too_many_plays" in story.runs["brought"].artefact("feedback")
 
     def test_a_machines_plays_start_no_training_for_no_target_is_made_of_them(self, story):
         assert load_params(CHECKOUT / "params.yaml").feedback.retrain_share > 3 / EVENTS_OF_TRACKS

@@ -20,6 +20,7 @@ from earmark.errors import EarmarkError, FeedbackError
 from earmark.feedback.collecting import importer
 from earmark.feedback.inbox import Waiting
 from earmark.feedback.judged import Judge
+from earmark.feedback.report import counted
 from earmark.feedback.snapshot import Written, changed_days, write_snapshot
 from earmark.feedback.store import Store
 from earmark.files import read_json, sha256_of, write_json
@@ -68,9 +69,9 @@ def collect_task(root: Path, waiting: Waiting) -> dict[str, Any]:
         # Errors name paths, and Prefect keeps and shows them with all that they were raised from.
         text = str(error) if isinstance(error, EarmarkError) else repr(error)
         raise FeedbackError(_without_names(text, waiting)) from None
-    logger.info("%d rows read, %d taken, %d events new", result.rows, result.told, result.new)
+    logger.info("%s read, %d taken, %s new", counted(result.rows, "row"), result.told, counted(result.new, "event"))
     for reason, count in result.refused.most_common():
-        logger.info("%d rows refused: %s", count, reason)
+        logger.info("%s refused: %s", counted(count, "row"), reason)
     return result.counts()
 
 
@@ -92,7 +93,7 @@ def validate_task(root: Path) -> dict[str, int]:
         door = importer(root, load_params(root / PARAMS), store, _judge(root))
         door.flag(changed_days(store, root / SNAPSHOTS / LISTENING), flagged)
     for rule, count in flagged.most_common():
-        get_run_logger().info("%d days of a listener: %s", count, rule)
+        get_run_logger().info("%s of a listener: %s", counted(count, "day"), rule)
     return dict(flagged)
 
 
@@ -106,7 +107,8 @@ def snapshot_task(root: Path) -> State[Written]:
         if not store.day_versions():
             return Completed(name="Empty", message="Nobody has listened yet", data=Written(0, 0, 0))
         written = write_snapshot(store, root / SNAPSHOTS / LISTENING)
-    text = f"{written.days} days, {written.changed} files new or changed, {written.removed} gone"
+    changed_files = counted(written.changed, "file")
+    text = f"{counted(written.days, 'day')}, {changed_files} new or changed, {written.removed} gone"
     get_run_logger().info(text)
     changed = bool(written.changed or written.removed)
     return Completed(name="Completed" if changed else "Unchanged", message=text, data=written)
@@ -183,9 +185,9 @@ def publish(
 def _markdown(
     rows: list[dict[str, Any]], failed: Mapping[str, str], flagged: Mapping[str, int], changed: Changed | None
 ) -> str:
-    lines = ["# Feedback", f"{sum(row['new'] for row in rows):,} new events from {len(rows)} exports."]
+    lines = ["# Feedback", f"{counted(sum(row['new'] for row in rows), 'new event')} from {counted(len(rows), 'export')}."]
     lines += [f"- **{name} failed**: {text}" for name, text in failed.items()]
-    lines += [f"- {count} days of a listener were flagged: {rule}" for rule, count in flagged.items()]
+    lines += [f"- flagged: {counted(count, 'day')} of a listener: {rule}" for rule, count in flagged.items()]
     if changed is not None:
         lines.append(
             f"Events of tracks: {changed.now:,}; {changed.before:,} when a training was last started because of them."

@@ -57,7 +57,7 @@ def _source_command(cls: Any) -> click.Command:
 def _import(root: Path, source: Any, listener: str | None, again: bool, new_key: bool) -> None:
     from earmark.adapters.feedback_rules import judging_feedback
     from earmark.feedback.collecting import importer
-    from earmark.feedback.report import summary
+    from earmark.feedback.report import nothing_taken, summary
     from earmark.feedback.store import Store
     from earmark.params import load_params
     from earmark.workspace import EXPECTATIONS, REFUSED_FEEDBACK
@@ -70,6 +70,11 @@ def _import(root: Path, source: Any, listener: str | None, again: bool, new_key:
             source, root / refusals, again=again
         )
         click.echo(summary(result, source.describe(), refusals))
+    if nothing_taken(result):
+        raise FeedbackError(
+            f"No row of {source.path} was taken. Is it another source's format? `earmark feedback import --help` lists "
+            f"them all; why each row was refused stands in {refusals}."
+        )
 
 
 @feedback.command()
@@ -78,6 +83,7 @@ def snapshot(ctx: click.Context) -> None:
     """Write the store's snapshot, a file for each day, hand it to DVC, and make it the one in use."""
     from earmark.adapters import dvc
     from earmark.catalogue.imports.using import use
+    from earmark.feedback.report import counted
     from earmark.feedback.snapshot import write_snapshot
     from earmark.feedback.store import Store
     from earmark.feedback.tables import ADDRESS, shown
@@ -96,7 +102,8 @@ def snapshot(ctx: click.Context) -> None:
         written = write_snapshot(store, root / folder)
     dvc.add(root, folder)
     use(root, "feedback", "snapshot", LISTENING)
-    click.echo(f"{folder}: {written.days} days, {written.changed} files new or changed, {written.removed} gone.")
+    changed = counted(written.changed, "file")
+    click.echo(f"{folder}: {counted(written.days, 'day')}, {changed} new or changed, {written.removed} gone.")
     click.echo("Next: dvc repro")
 
 

@@ -7,6 +7,7 @@ from earmark.errors import FeedbackError
 from earmark.feedback.door import Importer
 from earmark.feedback.identity import ANYWHERE, KEY, ListenerKey, load_key
 from earmark.feedback.judged import Judge
+from earmark.feedback.report import counted
 from earmark.feedback.store import Forgotten, Store
 from earmark.feedback.tracks import Tracks
 from earmark.params import Params
@@ -68,8 +69,8 @@ def forget(store: Store, key: ListenerKey, listener: str, now_us: int) -> str:
         gone = Forgotten(gone.events + more.events, gone.days + more.days, more.wiped)
     if gone.events:
         said = (
-            f"{gone.events} events on {gone.days} days were removed from the store. From now on imports refuse this "
-            "listener (earmark feedback forget --undo ends that)."
+            f"Removed from the store: {counted(gone.events, 'event')} on {counted(gone.days, 'day')}. From now on "
+            "imports refuse this listener (earmark feedback forget --undo ends that)."
         )
     else:
         said = (

@@ -10,10 +10,12 @@ no human being can have is flagged with the rule's name.
 
 import csv
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +27,7 @@ from earmark.feedback.identity import ANYWHERE, NOBODY, UNDATED, ListenerKey, ev
 from earmark.feedback.judged import Judge, event_table, listening_table
 from earmark.feedback.sources.reading import Part
 from earmark.feedback.sources.source import FeedbackSource, Refused, Row
+from earmark.feedback.sources.words import names_somebody
 from earmark.feedback.store import Attributes, Batch, Store
 from earmark.feedback.tracks import Tracks
 from earmark.progress import progress
@@ -34,7 +37,10 @@ _SETTLED = 1_000_000  # events, after which files count as done, once their days
 _DAY_US = 86_400_000_000
 _CACHED = 200_000  # songs, listeners and words that are remembered; beyond that they are found out again
 _MOST = 2.0**62  # what no count, length or time reaches that the rules let through
-_FORGOTTEN = "the listener was forgotten"
+FORGOTTEN = "the listener was forgotten"
+_NAMING = "no word: it is an address, or a name that could be the listener's"
+# Of gender, country and language what a word or a code can be; other texts could say who somebody is.
+_COARSE_WORD = re.compile(r"\d|[^\W\d_][^\d@＠]{0,19}")
 COARSE = {"spotify-short": ("spotify", 60_000_000)}  # source that tells the minute → the one that tells all, in µs
 
 K = TypeVar("K", bound=Hashable)
@@ -223,6 +229,7 @@ class _Door:
         self._names = _Cache[str, int](lambda name: importer.key.id_of(source.service, name))
         self._anywhere = _Cache[str, int](lambda name: importer.key.id_of(ANYWHERE, name))
         self._words = _Cache[str, int](word_id)
+        self._naming = _Cache[str, bool](names_somebody)
         self._named: set[str] = set()
         self._own = None if importer.listener is None else importer.key.id_of("", importer.listener)
         self._forgotten: frozenset[int] = frozenset()
@@ -283,15 +290,23 @@ class _Door:
         verdicts = self._importer.judge("events", table)
         unfit: dict[int, str] = {}
         for place in np.flatnonzero(np.isin(listeners, list(self._forgotten))) if self._forgotten else ():
-            unfit.setdefault(owners[place], _FORGOTTEN)
+            unfit.setdefault(owners[place], FORGOTTEN)
         for verdict in verdicts:
             if verdict.severity == "critical":
                 for place, reason in zip(verdict.rows, verdict.reasons, strict=True):
                     unfit.setdefault(owners[place], f"{verdict.rule}: {reason}")
+        naming = self._naming_places(columns)
+        if naming:  # these words go; a row that says nothing else is refused
+            left = Counter(owners)
+            left.subtract(owners[place] for place in naming)
+            for place in naming:
+                if not left[owners[place]]:
+                    unfit.setdefault(owners[place], _NAMING)
         where = dict(zip(reversed(owners), reversed(columns.where), strict=True)) if unfit else {}
         for owner, reason in sorted(unfit.items()):
             self._refused.add(where[owner], reason)
         fit = np.array([owner not in unfit for owner in owners]) if unfit else np.ones(len(owners), dtype=bool)
+        fit[naming] = False
         self._result.told += len(set(owners)) - len(unfit)
         self._result.events += int(fit.sum())
         self._result.of_tracks += int(numbers[fit, 2].sum())
@@ -369,6 +384,15 @@ class _Door:
             )
         return np.array([NOBODY if name is None else self._number(name) for name in names], dtype=np.int64)
 
+    def _naming_places(self, columns: Any) -> list[int]:
+        """Of which events the word could say who somebody is: an address, or the listener's own name."""
+        own = self._importer.listener or ""
+        return [
+            place
+            for place, word in enumerate(columns.word)
+            if word and (self._naming[word] or _same(word, own) or _same(word, columns.listener[place] or ""))
+        ]
+
     def _number(self, name: str) -> int:
         """A listener's number; of who was forgotten the one under which that is known at every service."""
         anywhere = self._anywhere[name] if self._forgotten else NOBODY
@@ -428,9 +452,17 @@ def _digest(part: Part) -> str:
     return digest.hexdigest()
 
 
+def _same(word: str, name: str) -> bool:
+    return word.strip().casefold() == name.strip().casefold()
+
+
+@lru_cache(maxsize=4_096)
 def _attributes(about: About) -> Attributes:
     band = None if about.age is None else f"{about.age // 10 * 10}–{about.age // 10 * 10 + 9}"
-    return band, about.gender, about.country, about.language
+    gender, country, language = (
+        said if said and _COARSE_WORD.fullmatch(said) else None for said in (about.gender, about.country, about.language)
+    )
+    return band, gender, country, language
 
 
 def _whole(values: Any) -> Any:

@@ -2,30 +2,43 @@
 
 from pathlib import Path
 
-from earmark.feedback.door import Imported
+from earmark.feedback.door import FORGOTTEN, Imported
 from earmark.feedback.snapshot import changed_days
 from earmark.feedback.store import Store
+
+
+def counted(count: int, noun: str) -> str:
+    """As people write it: 1 file, 1,234 files."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def nothing_taken(result: Imported) -> bool:
+    """Whether every row was refused, and not only because its listener was forgotten."""
+    return bool(result.rows) and not result.told and not result.before and set(result.refused) != {FORGOTTEN}
 
 
 def summary(result: Imported, source: str, refusals: Path) -> str:
     """A short text for people; all its numbers add up."""
     if not result.parts and result.before:
-        return f"{source}: all of its {result.before} files were imported before; nothing is new. (--again reads them.)"
+        known = "its file was" if result.before == 1 else f"all of its {result.before:,} files were"
+        return f"{source}: {known} imported before; nothing is new. (--again reads what was.)"
     refused = sum(result.refused.values())
     lines = [
-        f"{source}: {result.rows:,} rows in {result.parts} files; {result.told:,} taken, {refused:,} refused."
-        + (f" {result.before} files were imported before." if result.before else ""),
+        f"{source}: {counted(result.rows, 'row')} in {counted(result.parts, 'file')}; {result.told:,} taken, "
+        f"{refused:,} refused." + (f" Imported before: {counted(result.before, 'file')}." if result.before else ""),
         f"  {result.new:9,}  events are new",
         f"  {result.events - result.new:9,}  events were there already",
     ]
     lines += [f"  {result.superseded:9,}  of them told less exactly what is here, removed"] if result.superseded else []
     lines += [f"  {count:9,}  rows refused: {reason}" for reason, count in result.refused.most_common()]
     lines += [f"  {count:9,}  days of a listener: {rule}" for rule, count in result.flagged.most_common()]
-    others = "; the others are kept too" if result.of_tracks < result.events else ""
-    lines.append(f"{result.of_tracks:,} of {result.events:,} events are of tracks of the catalogue in use{others}.")
+    if result.events:
+        others = "; the others are kept too" if result.of_tracks < result.events else ""
+        lines.append(f"{result.of_tracks:,} of {counted(result.events, 'event')} are of tracks of the catalogue{others}.")
     if refused:
         lines.append(f"Every refused row with its reason: {refusals}")
-    lines.append("Next: earmark feedback snapshot")
+    if not nothing_taken(result):
+        lines.append("Next: earmark feedback snapshot")
     return "\n".join(lines)
 
 
@@ -34,10 +47,10 @@ def standing(store: Store, snapshot: Path) -> str:
     counts = store.counts()
     days = len(changed_days(store, snapshot))
     return (
-        f"{counts['events']:,} events of {counts['people']:,} listeners with {counts['songs']:,} songs on "
-        f"{counts['days']:,} days.\n"
+        f"{counted(counts['events'], 'event')} of {counted(counts['people'], 'listener')} with "
+        f"{counted(counts['songs'], 'song')} on {counted(counts['days'], 'day')}.\n"
         + (
-            f"The snapshot lacks changes of {days:,} days: earmark feedback snapshot"
+            f"The snapshot lacks changes of {counted(days, 'day')}: earmark feedback snapshot"
             if days
             else "The snapshot has all."
         )

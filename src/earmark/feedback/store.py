@@ -191,7 +191,8 @@ class Store:
     def supersede(self, coarse: str, exact: str, listeners: Iterable[int], resolution_us: int) -> int:
         """Remove what ``exact`` tells too, and to the second: plays of the source ``coarse`` by these ``listeners``.
 
-        The two tell one play where the same song sounded equally long within ``resolution_us`` from the coarse time on.
+        The two tell one play where a song of the same title sounded equally long within ``resolution_us`` from the
+        coarse time on. Artists are not compared: one of the two may name the album's instead, "Various Artists".
 
         Returns:
             How many were removed.
@@ -209,18 +210,22 @@ class Store:
                 fine.c.source == exact,
                 fine.c.ms_played == EVENTS.c.ms_played,
                 theirs.c.title == ours.c.title,
-                theirs.c.artist == ours.c.artist,
             )
         )
-        chosen = EVENTS.c.source == coarse, EVENTS.c.listener_id.in_(sorted(listeners)), sa.exists(same)
+        known = sa.select(EVENTS.c.listener_id).where(EVENTS.c.source == coarse).distinct()
+        wanted = set(listeners)
 
         def work(connection: sa.Connection) -> int:
-            days = connection.scalars(sa.select(EVENTS.c.day).where(*chosen).distinct().order_by(EVENTS.c.day)).all()
-            if not days:
-                return 0
-            removed = connection.execute(sa.delete(EVENTS).where(*chosen)).rowcount
-            self._change(connection, days)
-            return int(removed)
+            days: set[int] = set()
+            removed = 0
+            for chunk in _chunks(sorted(wanted.intersection(connection.scalars(known))), 5_000):
+                chosen = EVENTS.c.source == coarse, EVENTS.c.listener_id.in_(chunk), sa.exists(same)
+                if touched := connection.scalars(sa.select(EVENTS.c.day).where(*chosen).distinct()).all():
+                    days.update(touched)
+                    removed += connection.execute(sa.delete(EVENTS).where(*chosen)).rowcount
+            if days:
+                self._change(connection, sorted(days))
+            return removed
 
         return self._commit(work)
 

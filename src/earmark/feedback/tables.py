@@ -111,19 +111,19 @@ def connect(url: str) -> sa.Engine:
     """The store at ``url``, with its tables, made where they are missing.
 
     Raises:
-        FeedbackError: The address is none, its driver is not installed, or the store cannot be reached.
+        FeedbackError: The address is none of a store that lasts, its driver is not installed, or the store cannot be
+            reached.
     """
     try:
-        engine = sa.create_engine(url, pool_pre_ping=True)
+        parsed = sa.make_url(url)
+        if (database := parsed.get_backend_name()) not in ("sqlite", "postgresql"):
+            raise _unusable(f"it names {database}, and only SQLite and PostgreSQL work")
+        if database == "sqlite" and _in_memory(parsed):
+            raise _unusable("it names no file, so SQLite would hold all in memory, and lose it at the end")
+        engine = sa.create_engine(parsed, pool_pre_ping=True)
     except (sa.exc.ArgumentError, ModuleNotFoundError, sa.exc.NoSuchModuleError, ValueError) as error:
         # A port that is no number may be a piece of a password.
-        said = "its port is no number" if isinstance(error, ValueError) else error
-        raise FeedbackError(
-            f"{ADDRESS} cannot be used ({said}). Needed is an address such as postgresql://user@host/earmark (install "
-            "earmark[postgres]) or sqlite:////folder/feedback.db."
-        ) from None
-    if engine.dialect.name not in ("sqlite", "postgresql"):
-        raise FeedbackError(f"The store can be SQLite or PostgreSQL; {ADDRESS} names {engine.dialect.name}.")
+        raise _unusable("its port is no number" if isinstance(error, ValueError) else error) from None
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine)
     try:
@@ -136,6 +136,17 @@ def connect(url: str) -> sa.Engine:
     return engine
 
 
+def _unusable(why: object) -> FeedbackError:
+    return FeedbackError(
+        f"{ADDRESS} cannot be used ({why}). Needed is an address such as postgresql://user@host/earmark (install "
+        "earmark[postgres]) or sqlite:////folder/feedback.db."
+    )
+
+
+def _in_memory(url: sa.URL) -> bool:
+    return not url.database or ":memory:" in url.database or url.query.get("mode") == "memory"
+
+
 def shown(engine: sa.Engine) -> str:
     """The store's address, without the password and the options, among which it may stand as well."""
     return engine.url.set(query={}).render_as_string(hide_password=True)
@@ -144,10 +155,12 @@ def shown(engine: sa.Engine) -> str:
 def unreachable(engine: sa.Engine, error: sa.exc.DBAPIError) -> FeedbackError:
     """The error for a store that does not answer or refuses."""
     first = str(error.orig).strip().splitlines()
+    file = engine.dialect.name == "sqlite"
+    asked = "May you write there, is" if file else "Is the server running,"
     return FeedbackError(
-        f"The store of feedback {shown(engine)} cannot be used: "
-        f"{first[0] if first else type(error).__name__}. Is the server running, the address ({ADDRESS}) right, and is "
-        "there room on its disk? What was stored before stays; the same command again adds the rest."
+        f"The store of feedback {shown(engine)} cannot be used: {first[0] if first else type(error).__name__}. "
+        f"{asked} the address ({ADDRESS}) right, and is there room on its disk? What was stored before stays; the "
+        "same command again adds the rest."
     )
 
 

@@ -10,12 +10,14 @@ An answer (like, dislike, rating) says it outright; the latest one counts. Doing
   which is an assumption; one just before the end counts for nothing. A play that broke off, nobody knows why, counts
   against it by as much less as it is likely to be something else.
 
+Some services tell of one listening in pieces: a row ends with each pause. `_whole_listenings` joins them.
+
 All of it fades with time, by half in each half-life (Ding & Li, "Time weight collaborative filtering", CIKM 2005). What
 it means, in odds for liking, is learnt from listeners who gave answers *and* listened (`calibrate`); where too few did,
 it is an assumption, and the report says so.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +37,7 @@ _FADED = 1e-6  # of an answer's weight; what is left of less teaches nothing
 _SURELY = 20_000  # answers, of which chance leaves nothing open
 _REDRAWS = 10
 _COMPLETE = 0.95  # of a track: what is left out at its end is silence
+_PAUSE_US = 1_800_000_000.0  # half an hour: an assumption; `at_us` is a piece's start or its end, so one sounds in it too
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Doings:
         chosen: 1 chosen by the listener, 0 carried on by the player.
         failed: Whether it ended by an error.
         open: Whether nobody knows why it ended.
+        stopped: Whether it was stopped or paused, and not to hear something else.
     """
 
     track: Ints
@@ -64,6 +68,7 @@ class Doings:
     chosen: Floats
     failed: npt.NDArray[np.bool_]
     open: npt.NDArray[np.bool_]
+    stopped: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,7 @@ def pair_up(doings: Doings, now_us: float, params: Targets) -> pd.DataFrame:
     listeners, listener = np.unique(doings.listener, return_inverse=True)
     keys, pair = np.unique(doings.track * max(len(listeners), 1) + listener, return_inverse=True)
     size = len(keys)
+    doings, pair = _whole_listenings(doings, pair, size)
     faded = _faded(doings.at_us, now_us, params.half_life_days)
     heard = np.isin(doings.kind, [PLAY, SKIP]) & ~doings.failed
     dated = ~np.isnan(doings.at_us)
@@ -212,6 +218,36 @@ def _faded(at_us: Floats, now_us: float, half_life_days: float) -> Floats:
         return np.ones(len(at_us))
     age_days = np.nan_to_num(now_us - at_us, nan=0.0) / _DAY_US
     return np.asarray(0.5 ** (np.maximum(age_days, 0.0) / half_life_days))
+
+
+def _whole_listenings(doings: Doings, pair: Ints, size: int) -> tuple[Doings, Ints]:
+    """The same doings and their pairs, with the pieces of one listening joined: begun as the first, ended as the last.
+
+    A piece goes on in the next play or skip of the same track if it broke off (stopped, or nobody knows why), the next
+    follows within half an hour, and both together are no more than the track: else it was heard again. Rows without a
+    time or a length, and those that stand for several, are no pieces.
+    """
+    listened = np.isin(doings.kind, [PLAY, SKIP]) & ~doings.failed & (doings.times == 1)
+    listened &= ~np.isnan(doings.at_us) & ~np.isnan(doings.share)
+    broke_off = listened & (doings.kind == PLAY) & (doings.open | doings.stopped) & (doings.share < _COMPLETE)
+    # Only pairs with a piece and another row need sorting.
+    in_pieces = (np.bincount(pair[listened], minlength=size) > 1) & (np.bincount(pair[broke_off], minlength=size) > 0)
+    rows = np.flatnonzero(listened & in_pieces[pair])
+    rows = rows[np.lexsort((doings.at_us[rows], pair[rows]))]
+    former, later = rows[:-1], rows[1:]
+    goes_on = broke_off[former] & (pair[former] == pair[later])
+    goes_on &= doings.at_us[later] - doings.at_us[former] <= _PAUSE_US
+    goes_on &= doings.share[former] + doings.share[later] <= 2 - _COMPLETE
+    if not goes_on.any():
+        return doings, pair
+    first, last = np.flatnonzero(np.append(True, ~goes_on)), np.flatnonzero(np.append(~goes_on, True))
+    share, picked = doings.share.copy(), doings.chosen.copy()
+    share[rows[last]] = np.minimum(np.add.reduceat(doings.share[rows], first), 1.0)
+    picked[rows[last]] = doings.chosen[rows[first]]
+    kept = np.ones(len(pair), dtype=bool)
+    kept[former[goes_on]] = False
+    whole = replace(doings, share=share, chosen=picked)
+    return Doings(**{field.name: getattr(whole, field.name)[kept] for field in fields(Doings)}), pair[kept]
 
 
 def _graded(doings: Doings, params: Targets) -> tuple[Floats, Floats]:

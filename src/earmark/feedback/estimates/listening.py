@@ -162,13 +162,14 @@ def _arrays(table: pa.Table, track: npt.NDArray[np.int64], durations_ms: npt.NDA
         "chosen": started.astype(np.float32),
         "failed": _equals(table, "ended", "failed"),
         "open": np.asarray(table.column("ended").is_null().to_numpy()),
+        "stopped": _equals(table, "ended", "stopped"),
     }
 
 
 def _nothing() -> dict[str, Any]:
     floats = {name: np.empty(0) for name in ("at_us", "share", "value", "times", "chosen")}
     whole = {name: np.empty(0, dtype=np.int64) for name in ("track", "listener")}
-    never = {name: np.empty(0, dtype=bool) for name in ("failed", "open")}
+    never = {name: np.empty(0, dtype=bool) for name in ("failed", "open", "stopped")}
     return {**whole, **floats, "kind": np.empty(0, dtype=np.int8), **never}
 
 

@@ -3,13 +3,17 @@
 As the tables of a collection (`earmark.catalogue.sources.tables`), but out of a `Part`, which may lie in an archive.
 """
 
+import re
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from earmark.catalogue.sources.tables import Row, records
 from earmark.errors import FeedbackError
 from earmark.feedback.sources.reading import Part, not_found, parts_or_itself, text_of
 from earmark.feedback.sources.source import Refused
+
+_DATA = re.compile(r"[\d@]")  # what rows have, and names of columns rarely
 
 
 def table_rows(
@@ -41,8 +45,9 @@ def table_rows(
     choices = [(name,) if isinstance(name, str) else name for name in needed]
     if missing := [" or ".join(names) for names in choices if not any(name in places for name in names)]:
         raise FeedbackError(
-            f"{part.name} lacks the columns {', '.join(missing)}; it has {some(header)}. Is it the file that its name "
-            "says, as it was exported? A spreadsheet may have changed it."
+            f"{part.name} lacks the columns {', '.join(missing)}; it has "
+            f"{columns_of(header, {name for names in choices for name in names})}. Is it the file that its name says, "
+            "as it was exported? A spreadsheet may have changed it."
         )
     for first, _, fields in lines:
         where = f"{part.label}:{first}"
@@ -106,6 +111,13 @@ def only_part(path: Path, places: Sequence[str], needed: str) -> Part:
     if not parts:
         raise not_found(path, needed)
     return parts[0]
+
+
+def columns_of(names: Sequence[str], known: AbstractSet[str]) -> str:
+    """Which columns a table has, for a message; or how many, if ``names`` may be its first row: that may name people."""
+    if not names or (known & set(names) and not any(_DATA.search(name) for name in set(names) - known)):
+        return some(names)
+    return f"{len(names)} other column{'s' if len(names) > 1 else ''}, or no header"
 
 
 def some(names: Sequence[str]) -> str:

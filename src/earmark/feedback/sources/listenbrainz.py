@@ -12,10 +12,15 @@ began; when it ended is not told. Some players say for how long they played, in 
 in seconds (assumed, not checked against a sample) or ``ms_played`` (as ListenBrainz itself notes of plays that it took
 from Spotify). Where that is at least 95 % of the song's length the play is complete; else how it ended is not known.
 
-A song goes by the recording's MusicBrainz id: that to which ListenBrainz mapped the names (``mbid_mapping``), else the
-one that the player sent; else by ListenBrainz's own id of the names (``recording_msid``), else by the names. Feedback
-goes by the same, so that both are about one song; but feedback that has a ``recording_msid`` alone is not about the
-song of those listens to it that were mapped.
+A song goes by ListenBrainz's own id of the names (``recording_msid``), by which it tells listens apart itself: a listen
+keeps that, whether or not it has been mapped to a recording since, so a later export of it adds nothing. One recording
+may have several, one for each way its names are written; which track they are, is found by names anyhow. Where there is
+none, it goes by the recording's MusicBrainz id: that to which ListenBrainz mapped the names (``mbid_mapping``), else
+the one that the player sent; else by the names.
+
+Feedback goes by the same, so that it is about the song of the listens to it. Where it has a MusicBrainz id alone, and
+no names, it is about the song of the first listen at ``path`` that was mapped to this recording: so give the whole
+export, not feedback.jsonl alone. Where there is none, it is kept, but nobody knows which track it is about.
 
 Who listened is ``user_name``. Where neither the rows nor a user.json say it, the user of earmark has to.
 """
@@ -49,6 +54,7 @@ _ID_LENGTH = 36  # letters of a UUID
 _HEAD = 1 << 12  # bytes
 _LATEST_S = 253_402_300_800  # the year 10000
 _NOTHING: Mapping[str, Any] = {}
+_LISTENS = ("*.listens", "[0-9].jsonl", "[0-9][0-9].jsonl", "*listens*.json", "*listens*.jsonl")
 
 
 @dataclass(frozen=True)
@@ -88,9 +94,7 @@ class ListenBrainzListens(_OfListenBrainz):
             FeedbackError: There is none.
         """
         return some_of(
-            parts_or_itself(
-                self.path, "*.listens", "[0-9].jsonl", "[0-9][0-9].jsonl", "*listens*.json", "*listens*.jsonl"
-            ),
+            parts_or_itself(self.path, *_LISTENS),
             self.path,
             "listens (*.listens of a dump, listens/*/*.jsonl of an export)",
         )
@@ -120,10 +124,10 @@ class ListenBrainzListens(_OfListenBrainz):
             info = data.get("additional_info")
             if type(info) is not dict:
                 info = _NOTHING
-            mapping = data.get("mbid_mapping") or get("mbid_mapping")
-            key = mapping.get("recording_mbid") if type(mapping) is dict else None
+            key = get("recording_msid") or data.get("recording_msid")
             if type(key) is not str or len(key) != _ID_LENGTH or not key.isprintable():
-                key = _id(row, data, info) or f"{data['track_name']}\n{data.get('artist_name')}"
+                msid, mbid = _ids(row, data, info)
+                key = msid or mbid or f"{data['track_name']}\n{data.get('artist_name')}"
             song = songs.get(key)
             if song is None:
                 song = _song(key, data, info)
@@ -173,7 +177,51 @@ class ListenBrainzFeedback(_OfListenBrainz):
         """
         user = self._user_of(part)
         for where, row in _objects(part):
-            yield row if isinstance(row, Refused) else _feedback(where, row, user)
+            yield row if isinstance(row, Refused) else self._feedback(where, row, user)
+
+    def _feedback(self, where: str, row: dict[str, Any], user: str | None) -> Row:
+        score = number(row.get("score") if "score" in row else row.get("feedback"))
+        if score not in (1, 0, -1):
+            return Refused(where, "score: it is neither 1, 0 nor -1")
+        created = row.get("created")
+        at_us = _at_us(created)
+        if at_us is None and created not in (None, 0, ""):
+            return Refused(where, "no time: created is no time")
+        data, info = _metadata(row)
+        msid, mbid = _ids(row, data, info)
+        key = msid or mbid
+        song = _song(key or "\n", data, info)
+        if song is None and key is not None:
+            song = Song(_SERVICE, key) if msid else self._heard.get(key) or Song(_SERVICE, key)
+        if song is None:
+            return Refused(where, "no song: it has neither an id nor a title")
+        listener = as_text(row.get("user_name")) or user or _listener(row, data)
+        liked = None if score == 0 else float(score == 1)
+        disliked = None if liked is None else 1.0 - liked
+        return (
+            Event(where, song, "like", listener, at_us, value=liked),
+            Event(where, song, "dislike", listener, at_us, value=disliked),
+        )
+
+    @cached_property
+    def _heard(self) -> dict[str, Song]:
+        """The songs of listens at ``path``, by MusicBrainz ids that stand alone in a row of feedback."""
+        wanted: set[str] = set()
+        for part in self.files():
+            for _, row in _objects(part):
+                if not isinstance(row, Refused):
+                    msid, mbid = _ids(row, *_metadata(row))
+                    wanted |= {mbid} if mbid and not msid else set()
+        heard: dict[str, Song] = {}
+        for part in find_parts(self.path, *_LISTENS):
+            for _, row in _objects(part):
+                if isinstance(row, Refused):
+                    continue
+                data, info = _metadata(row)
+                msid, mbid = _ids(row, data, info)
+                if msid and mbid in wanted and mbid not in heard and (song := _song(msid, data, info)):
+                    heard[mbid] = song
+        return heard
 
 
 def _objects(part: Part) -> Iterator[tuple[str, dict[str, Any] | Refused]]:
@@ -187,20 +235,25 @@ def _at_us(value: object) -> int | None:
     return counted_us(value) or (from_iso(value) if isinstance(value, str) else None)
 
 
-def _id(row: Mapping[str, Any], data: Mapping[str, Any], info: Mapping[str, Any]) -> str | None:
-    """The recording's id, of several places where it may stand the first that holds one."""
+def _metadata(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A row's track_metadata, and the additional_info within; empty where there is none."""
+    data = row.get("track_metadata")
+    data = data if isinstance(data, dict) else {}
+    info = data.get("additional_info")
+    return data, info if isinstance(info, dict) else {}
+
+
+def _ids(row: Mapping[str, Any], data: Mapping[str, Any], info: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """ListenBrainz's id of the names, and the recording's MusicBrainz id, in small letters; None where there is none."""
     mapping = data.get("mbid_mapping") or row.get("mbid_mapping") or info.get("mbid_mapping")
-    for place, name in (
-        (mapping, "recording_mbid"),
-        (row, "recording_mbid"),
-        (info, "recording_mbid"),
-        (row, "recording_msid"),
-        (data, "recording_msid"),
-        (info, "recording_msid"),
-    ):
+    return _first_id("recording_msid", row, data, info), _first_id("recording_mbid", mapping, row, info)
+
+
+def _first_id(name: str, *places: Any) -> str | None:
+    for place in places:
         found = place.get(name) if isinstance(place, dict) else None
         if type(found) is str and len(found) == _ID_LENGTH and found.isprintable():
-            return found
+            return found.lower()
     return None
 
 
@@ -236,28 +289,3 @@ def _tags(play: Event, tags: object) -> Iterator[Event]:
     fit = [word for word in words if word and len(word) <= LONGEST_WORD]
     for word in fit[:_MOST_TAGS]:
         yield Event(play.where, play.song, "tag", play.listener, play.at_us, word=word)
-
-
-def _feedback(where: str, row: dict[str, Any], user: str | None) -> Row:
-    score = number(row.get("score") if "score" in row else row.get("feedback"))
-    if score not in (1, 0, -1):
-        return Refused(where, "score: it is neither 1, 0 nor -1")
-    created = row.get("created")
-    at_us = _at_us(created)
-    if at_us is None and created not in (None, 0, ""):
-        return Refused(where, "no time: created is no time")
-    data = row.get("track_metadata")
-    data = data if isinstance(data, dict) else {}
-    info = data.get("additional_info")
-    info = info if isinstance(info, dict) else {}
-    key = _id(row, data, info)
-    song = _song(key or "\n", data, info) or (key and Song(_SERVICE, key.lower()))
-    if not song:
-        return Refused(where, "no song: it has neither an id nor a title")
-    listener = as_text(row.get("user_name")) or user or _listener(row, data)
-    liked = None if score == 0 else float(score == 1)
-    disliked = None if liked is None else 1.0 - liked
-    return (
-        Event(where, song, "like", listener, at_us, value=liked),
-        Event(where, song, "dislike", listener, at_us, value=disliked),
-    )

@@ -43,7 +43,7 @@ from earmark.errors import FeedbackError
 from earmark.feedback.event import LONGEST_WORD, About, Event, Song, named_key
 from earmark.feedback.sources.any_table import PATTERNS, Cell, cells
 from earmark.feedback.sources.cells import as_name, known, length_s, moment, seconds, several, share, zone_of
-from earmark.feedback.sources.delimited import some
+from earmark.feedback.sources.delimited import columns_of
 from earmark.feedback.sources.reading import Part, parts_or_itself, some_of
 from earmark.feedback.sources.source import FeedbackSource, Refused, Row
 from earmark.feedback.sources.values import number, whole
@@ -201,8 +201,11 @@ class TableHistory(FeedbackSource):
         said = self._known(cell, "time")
         if said is None:
             return None
-        zone = self._text(cell, "zone")
-        at_us = moment(said, self.time_format, (zone and zone_of(zone)) or self._otherwise)
+        named = self._text(cell, "zone")
+        zone = self._otherwise if named is None else zone_of(named)
+        if zone is None:
+            raise ValueError(f"no time: the column {self.zone} holds no time zone such as Europe/Paris")
+        at_us = moment(said, self.time_format, zone)
         if at_us is None:
             raise ValueError(f"no time: the column {self.time} holds none that can be read, see --time-format")
         return at_us
@@ -268,16 +271,17 @@ class TableHistory(FeedbackSource):
     def _check(self, part: Part, there: Sequence[str]) -> None:
         """Raise where a table cannot say which song a row is about, or lacks a column that was asked for."""
         of = self._columns
+        has = columns_of(there, set(of.values()))
         asked = [
             entry.name for entry in fields(self) if entry.name in of and getattr(self, entry.name) != entry.default
         ]
         if missing := [getattr(self, ours) for ours in asked if of[ours] not in there]:
-            raise FeedbackError(f"{part.name} has no column {', '.join(missing)}; it has {some(there)}.")
+            raise FeedbackError(f"{part.name} has no column {', '.join(missing)}; it has {has}.")
         if {of["song"], of["track_id"], of["isrc"]} & set(there) or {of["title"], of["artist"]} <= set(there):
             return
         raise FeedbackError(
             f"{part.name} does not say which song a row is about: it has neither a column {self.song}, {self.track_id} "
-            f"or {self.isrc} nor both {self.title} and {self.artist}. It has {some(there)}. Say which is which, for "
+            f"or {self.isrc} nor both {self.title} and {self.artist}. It has {has}. Say which is which, for "
             'instance --title "Track name" --artist "Artist name".'
         )
 

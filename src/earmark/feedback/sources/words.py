@@ -22,6 +22,16 @@ _APOSTROPHES = re.compile("(?<=\\w)['’](?=\\w)")
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 
 
+def names_somebody(text: str) -> bool:
+    """Whether an address of a page or a person stands in a text, or a name as networks write it.
+
+    Example:
+        >>> names_somebody("by @anna"), names_somebody("calm")
+        (True, False)
+    """
+    return _ADDRESSES.search(text) is not None
+
+
 def words_of(text: str) -> tuple[str, ...]:
     """The distinct words of a text, in small letters, in order; those with a digit are none.
 

@@ -11,7 +11,7 @@ what is there of
 
 **No listening is told twice.** A row of the daily counts is refused if Play Activity tells plays of its day. Counts of
 the library are states without a time, and of the same song they add nothing to dated plays. "Recently Played Tracks",
-"Track Play History" and the like tell less of the same, and are not read as plays.
+"Track Play History" and the like tell less of the same, and are not read as plays: the former names artists only.
 
 **No listening is told without an artist.** Play Activity of today names none (in two exports of 2026 that others have
 described, 0.02 % of the rows do), so the artist is looked up in the export's other files: see `clues`. So give the
@@ -57,18 +57,17 @@ class AppleMusicHistory(FeedbackSource):
     )
 
     def files(self) -> list[Part]:
-        """The files that will be read, in order.
+        """The files that will be read, in order; Track Play History too, because it decides what the others tell.
 
         Raises:
-            FeedbackError: There is none of them at ``path``.
+            FeedbackError: There is none of them at ``path``, or that alone.
         """
-        parts = self._parts(ACTIVITY, DAILY, LIBRARY, *LIKES, XML)
-        if not parts:
+        if not self._parts(ACTIVITY, DAILY, LIBRARY, *LIKES, XML):
             raise not_found(self.path, "file of Apple Music's data export, such as Apple Music Play Activity.csv")
-        return parts
+        return self._files
 
     def rows(self, part: Part) -> Iterator[Row]:
-        """Every row of one of `files`, once.
+        """Every row of one of `files`, once; Track Play History has none.
 
         Raises:
             FeedbackError: The file is not what it should be, or one that names its artists is not.
@@ -77,6 +76,8 @@ class AppleMusicHistory(FeedbackSource):
             return play_activity.rows(part, self._clues)
         if fits(part.label, DAILY):
             return daily_tracks.rows(part, self._told)
+        if fits(part.label, HISTORY):
+            return iter(())
         readers: list[tuple[tuple[str, ...], Callable[[Part], Iterator[Row]]]] = [
             ((LIBRARY,), library_tracks.rows), (LIKES, likes.rows), ((XML,), library_xml.rows),
         ]  # fmt: skip
