@@ -37,6 +37,7 @@ from earmark.feedback.estimates.factors import factorise
 from earmark.feedback.estimates.files import Evidence, write_evidence
 from earmark.feedback.estimates.listening import read_listening
 from earmark.feedback.estimates.targets import make_targets
+from earmark.feedback.estimates.words import in_vocabulary
 from earmark.feedback.identity import ListenerKey
 from earmark.feedback.simulation.songs import made_up_tracks
 from earmark.feedback.simulation.world import set_scene
@@ -165,7 +166,10 @@ def measured_store(events: int) -> dict[str, float]:
     factors = factorise(pairs, params.categories)
     attributes = table_of(SCRATCH / "snapshot", LISTENERS).to_pandas()
     ids = catalogue["track_id"].tolist()
-    evidence = Evidence(ids, pairs, listening.said, listening.counts, attributes, factors, listening.now_us)
+    limits = params.targets
+    least = max(limits.min_word_listeners, params.feedback.min_listeners)
+    said = in_vocabulary(listening.said, min_listeners=least, max_share=limits.max_word_share)
+    evidence = Evidence(ids, pairs, said, listening.counts, attributes, factors, listening.now_us)
     write_evidence(evidence, SCRATCH / "evidence")
     seconds["evidence_10m_s"] = time.perf_counter() - start
     start = time.perf_counter()

@@ -8,7 +8,6 @@ import pandas as pd
 
 from earmark.adapters.feedback_rules import judging_feedback
 from earmark.catalogue.labels.matching import Known
-from earmark.catalogue.sources.emotify import EMOTIONS
 from earmark.feedback.door import Importer
 from earmark.feedback.estimates.evidence import pair_up
 from earmark.feedback.estimates.files import Evidence
@@ -17,7 +16,7 @@ from earmark.feedback.estimates.shares import count, coverage, fit_prior
 from earmark.feedback.estimates.targets import make_targets
 from earmark.feedback.identity import ListenerKey
 from earmark.feedback.snapshot import LISTENERS, table_of, write_snapshot
-from earmark.feedback.sources.emotify import EmotifyAnswers
+from earmark.feedback.sources.emotify import EMOTIONS, EmotifyAnswers
 from earmark.feedback.store import Store
 from earmark.feedback.tracks import Tracks
 from earmark.params import load_params

@@ -63,6 +63,10 @@ class TestTracks:
         summary = imported(dataset, tmp_path).summary()
         assert "non-commercial" in summary and "Aljanaki" in summary
 
+    def test_the_answers_need_not_be_there(self, dataset, tmp_path):
+        (dataset / "data.csv").unlink()
+        assert len(imported(dataset, tmp_path).taken) == 5
+
     def test_every_file_is_taken_or_refused_and_the_answers_are_left_to_feedback(self, dataset, tmp_path):
         broken = dataset / "emotifymusic/rock/2.mp3"
         broken.write_bytes(broken.read_bytes()[:9_000])

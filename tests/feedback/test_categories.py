@@ -119,7 +119,6 @@ class TestCategories:
         alike = dataclasses.replace(factors, song_factors=np.ones_like(factors.song_factors))
         assert len(sets(found(params=dataclasses.replace(PARAMS, count=count), factors=alike))) == 1
 
-
     @pytest.mark.parametrize("apart, alone, after_three, after_four", [(0.6, 3, 3, 3), (0.7, 3, 3, 4), (0.8, 4, 4, 4)])
     def test_stay_as_many_as_they_were_unless_another_number_is_clearly_better(
         self, apart, alone, after_three, after_four
@@ -323,6 +322,36 @@ class TestNames:
         for category in found().categories:
             assert category.name == f"like “Song {category.typical[0]}”"
             assert category.words == {}
+
+    def test_of_those_called_alike_have_further_words_that_set_them_apart_among_themselves(self):
+        # Two of three are called the same; what else is said of them is also said of the third.
+        terms = pd.DataFrame(
+            [(track, ("quartet", "quartet", "song")[track % 3], 9) for track in range(45)]
+            + [(track, ("calm", "fast", "calm")[track % 3], 3) for track in range(45)]
+            + [(track, "fast", 3) for track in range(2, 45, 3)],
+            columns=["track", "term", "count"],
+        )
+        of = found(terms=terms)
+        named = {min(sets(of)[category.number]): category.name for category in of.categories}
+        assert (named[0], named[1]) == ("quartet · calm", "quartet · fast")
+        assert all(" · ".join(category.words) == category.name for category in of.categories)
+
+    def test_of_those_called_alike_have_their_most_typical_song_where_no_word_sets_them_apart(self):
+        terms = pd.DataFrame(
+            [(track, ("quartet", "quartet", "song")[track % 3], 9) for track in range(45)],
+            columns=["track", "term", "count"],
+        )
+        of = found(terms=terms)
+        for category in of.categories:
+            like = f"quartet, like “Song {category.typical[0]}”"
+            assert category.name == ("song" if 2 in sets(of)[category.number] else like)
+
+    def test_are_all_different_whatever_is_said(self):
+        for seed in range(6):
+            random = np.random.default_rng(seed)
+            said = {"track": random.integers(0, 45, 60), "term": random.choice(["a", "b", "c"], 60), "count": 5}
+            names = [category.name for category in found(terms=pd.DataFrame(said)).categories]
+            assert len(set(names)) == len(names) == 3
 
     def test_words_of_songs_that_belong_nowhere_have_no_part(self):
         terms = pd.DataFrame({"track": [99] * 3, "term": ["lost"] * 3, "count": [500] * 3})

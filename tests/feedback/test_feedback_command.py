@@ -154,7 +154,9 @@ class TestImporting:
         assert stored(root) == []
         assert numbers(earmark(root, "import", "spotify", path, "--listener", "wanda"))["new"] == 2
         assert {row[3] for row in stored(root)} == {number_of("wanda", "")}
-        assert "--listener is empty" in earmark(root, "import", "spotify", path, "--listener", "", code=8)
+        assert "The name in --listener NAME is empty" in earmark(
+            root, "import", "spotify", path, "--listener", "", code=8
+        )
 
     def test_offers_to_name_the_listener_only_where_the_rows_do_not(self, root, tmp_path):
         assert "--listener" in earmark(root, "import", "spotify", "--help")

@@ -25,6 +25,7 @@ from earmark.feedback.door import Imported
 from earmark.feedback.event import About, Song
 from earmark.feedback.identity import song_id
 from earmark.feedback.judged import Judge, Verdict
+from earmark.feedback.sources.lastfm import LastFm
 from earmark.feedback.sources.source import Refused
 from earmark.feedback.sources.spotify import SpotifyHistory, SpotifyShortHistory
 from earmark.feedback.store import Store
@@ -254,7 +255,9 @@ class TestWordsThatNameSomebody:
         for number, said in enumerate((kept, "ann@example.org", "@ann", "+47 555 1234", "192.0.2.7", "x" * 21, "")):
             take(store, [play(f"listener {number}", about=About(31, said, said, said))])
         known = [row[1:] for row in rows_of(store, "listeners")]
-        assert sorted(known, key=str) == sorted([("30–39", kept, kept, kept), *[("30–39", None, None, None)] * 6], key=str)
+        assert sorted(known, key=str) == sorted(
+            [("30–39", kept, kept, kept), *[("30–39", None, None, None)] * 6], key=str
+        )
 
 
 SONGS = st.integers(0, 3)
@@ -402,6 +405,8 @@ class TestWhoListened:
     def test_has_to_be_said_where_the_rows_do_not(self, store):
         with pytest.raises(FeedbackError, match=r"row of None does not say who listened.*--listener NAME"):
             take(store, [play(None)])
+        with pytest.raises(FeedbackError, match=r"whose export it is, by a folder listener=NAME \(any name"):
+            take(store, [play(None)], whose="a folder listener=NAME")
         assert take(store, [play(None)], listener="ann").new == 1
 
     def test_is_nobody_where_a_source_counts_all(self, store):
@@ -415,12 +420,12 @@ class TestWhoListened:
 
         with pytest.raises(FeedbackError, match="more than one listener"):
             take(store, [play("ann"), play("bob")], listener="ann")
-        with pytest.raises(FeedbackError, match="--listener would make all of them one"):
+        with pytest.raises(FeedbackError, match="--listener NAME would make all of them one"):
             take(store, [play("ann")], listener="ann", source=Names)
 
     @pytest.mark.parametrize("empty", ["", "  "])
     def test_is_not_the_empty_name_that_a_script_left(self, store, empty):
-        with pytest.raises(FeedbackError, match="--listener is empty"):
+        with pytest.raises(FeedbackError, match="The name in --listener NAME is empty"):
             take(store, [play(None)], listener=empty)
 
     def test_is_kept_as_a_band_of_ten_years_and_coarse_things(self, store):
@@ -737,6 +742,36 @@ class TestSpotifysTwoHistories:
         run(SpotifyShortHistory(lay_out(tmp_path / "s", {"StreamingHistory0.json": short})), tmp_path / "r.csv")
         result = run(SpotifyHistory(lay_out(tmp_path / "e", {"endsong_0.json": exact})), tmp_path / "r.csv")
         assert (result.superseded, result.flagged, flags(store)) == (13, {}, set())
+
+
+class TestTwoListsOfOnesScrobbles:
+    """Some tools tell them to the second, others to the minute: of a listening the exact one is left."""
+
+    NAMES = ("Joni,River", "JONI,river", "Joni,Blue")
+    SECONDS = (0, 299, 12 * 3600 + 59)  # after noon
+
+    @pytest.mark.parametrize("order", [("exact", "rounded"), ("rounded", "exact"), ("rounded", "exact", "rounded")])
+    def test_leave_each_once(self, stores, tmp_path, order):
+        store, at = stores(), [NOON_US // SECOND_US + second for second in self.SECONDS]
+        named = list(zip(self.NAMES, at, strict=True))
+        lists = {
+            "exact.csv": "artist,track,uts\n" + "".join(f"{name},{second}\n" for name, second in named),
+            "rounded.csv": "artist,track,date\n"
+            + "".join(f"{name},{pd.Timestamp(second, unit='s'):%d %b %Y %H:%M}\n" for name, second in named),
+        }
+        lay_out(tmp_path, lists)
+        for name in order:
+            for listener in ("ann", "bob"):
+                importer(store, listener=listener).run(LastFm(tmp_path / f"{name}.csv"), tmp_path / "r.csv", again=True)
+        assert sorted(column_of(store, "events", "at_us")) == sorted([second * SECOND_US for second in at] * 2)
+
+    def test_leave_what_only_one_of_them_tells(self, store, tmp_path):
+        rows = [(0, "River"), (0, "Blue"), (60, "River"), (61, "Blue"), (300, "Carey"), (361, "Carey")]
+        header, noon = "artist,track,uts\n", NOON_US // SECOND_US
+        played = "".join(f"Joni,{title},{noon + second}\n" for second, title in rows)
+        lay_out(tmp_path, {"a.csv": header + played, "loved.csv": f"{header}Joni,River,{noon + 5}\n"})
+        result = importer(store, listener="ann").run(LastFm(tmp_path), tmp_path / "r.csv")
+        assert (result.new, result.superseded) == (7, 0)
 
 
 MEASURE = """

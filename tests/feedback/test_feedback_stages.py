@@ -1,5 +1,6 @@
 """The stages evidence, targets and categories on a small project: what they write, twice the same, and from nothing."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from earmark.catalogue.track import read_tracks, write_tracks
 from earmark.errors import CatalogueError, FeedbackError
 from earmark.feedback.estimates.categories import NEVER
+from earmark.feedback.estimates.category_report import category_lines
 from earmark.feedback.estimates.files import read_evidence
 from earmark.feedback.estimates.targets import COLUMNS
 from earmark.feedback.event import About, Event
@@ -176,6 +178,21 @@ class TestEvidence:
         values = small(tmp_path, *reversed(later)).said["value"].tolist()
         assert values == [0, 1, 0, 1, 0, 1, 0, 1, 0]
 
+    @pytest.mark.parametrize(
+        ("of_words", "in_all", "kept"), [(3, 5, {"hip hop"}), (3, 3, {"hip hop", "calm"}), (6, 1, set())]
+    )
+    def test_has_the_words_that_as_many_say_as_both_limits_ask_for(self, tmp_path, of_words, in_all, kept):
+        events = [said("tag", f"listener {who}", 1, ("Hip-Hop", "hip hop")[who > 1]) for who in range(5)]
+        events += [said("tag", f"listener {who}", 2, "calm") for who in range(4)]
+        params = params_of(feedback={"min_listeners": in_all}, targets={"min_word_listeners": of_words})
+        root = project(tmp_path, map(track, range(3)), events)
+        evidence.run(params, root)
+        told = read_evidence(root / EVIDENCE).said
+        assert set(told["word"].dropna()) == kept
+        assert len(told) == 9
+        targets.run(params, root)
+        assert set(pd.read_parquet(root / TARGETS).query("target == 'word'")["name"]) == kept
+
     def test_comes_back_from_its_files_as_it_was(self, crowded):
         told = read_evidence(crowded / EVIDENCE)
         assert told.factors.song_factors.shape == (SONGS, 4)
@@ -260,6 +277,24 @@ class TestCategories:
         counted = {name: count for name, count in summary.items() if name.startswith("songs_")}
         assert counted == {f"songs_{name.replace(' ', '_')}": n for name, n in members["status"].value_counts().items()}
         assert (summary["categories"], sum(counted.values())) == (2, SONGS + 1)
+
+    def test_of_fewer_listeners_than_the_least_are_none_and_nothing_of_the_songs_is_told(self, copied, capsys):
+        categories.run(dataclasses.replace(FEW, feedback=params_of(feedback={"min_listeners": 91}).feedback), copied)
+        members = self.members(copied)
+        assert (set(members["status"]), set(members["category"]), set(members["listeners"])) == ({NEVER}, {-1}, {0})
+        assert strict_json(copied / CATEGORY_NAMES) == {"highest": 1, "categories": []}
+        assert "fewer than 91 listeners" in capsys.readouterr().err
+        categories.run(FEW, copied)  # and when they are enough, their numbers are new
+        assert sorted(set(self.members(copied)["category"])) == [-1, 2, 3]
+
+    def test_that_are_none_say_what_is_there_and_what_is_needed(self, copied):
+        evidence.run(params_of(), copied)
+        (copied / CATEGORY_NAMES).write_text('{"highest": 1, "categories": []}')
+        said = " ".join(category_lines(copied))
+        assert f"{LISTENERS} have heard {SONGS} of its tracks" in said
+        assert "feedback.min_listeners" in said and "categories.min_listeners" in said
+        (copied / EVIDENCE_SUMMARY).unlink()
+        assert "too few tracks of the catalogue." in " ".join(category_lines(copied))
 
     def test_keep_the_numbers_that_they_had_in_the_version_before(self, copied):
         before = pd.read_parquet(copied / CATEGORIES)

@@ -218,7 +218,7 @@ class TestForgetting:
         take(store, [play("ann"), play("bob")])
         take(store, [play(None, number=2)], listener="ann")
         assert len(set(column_of(store, "events", "listener_id"))) == 4
-        assert forget(store, KEY, "ann", NOW_US).startswith("3 events on 2 days")
+        assert forget(store, KEY, "ann", NOW_US).startswith("Removed from the store: 3 events on 2 days.")
         assert column_of(store, "events", "listener_id") == [number_of("bob")]
 
     def test_takes_names_to_the_letter(self, store):

@@ -9,7 +9,7 @@ from earmark.feedback.inbox import waiting
 from earmark.feedback.sources.registry import feedback_source_names
 from earmark.feedback.sources.spotify import SpotifyHistory
 from earmark.feedback.sources.table import TableHistory
-from exports_made import lay_out
+from exports_made import events, lay_out
 
 
 def shown(inbox: Path) -> dict[str, tuple[str, str | None]]:
@@ -51,6 +51,15 @@ class TestWhatIsFound:
         lay_out(tmp_path, {".DS_Store": "", ".git/config": "", "spotify/.DS_Store": "", "spotify/.part/x.json": ""})
         assert list(waiting(tmp_path)) == []
 
+    def test_the_log_of_a_portable_player_is_hidden_by_its_name_and_found_all_the_same(self, tmp_path):
+        log = "#AUDIOSCROBBLER/1.1\n#TZ/UTC\nJoni\tBlue\tRiver\t8\t240\tL\t1714979289\t\n"
+        lay_out(tmp_path, {f"audioscrobbler/{name}.scrobbler.log": log for name in ("", "listener=anna/")})
+        bare, annas = waiting(tmp_path)
+        assert [(each.path.name, each.listener) for each in (bare, annas)] == [
+            (".scrobbler.log", None), ("listener=anna", "anna"),
+        ]  # fmt: skip
+        assert [event.song.title for each in (bare, annas) for event in events(each.source())] == ["River"] * 2
+
 
 class TestWhoseItIs:
     @pytest.mark.parametrize("name", ["anna", "Anna Maria", "anna=maria", "listener=anna", "Zoë 歌", " anna", ""])
@@ -90,6 +99,12 @@ class TestWhatMustNotLieThere:
             list(waiting(tmp_path))
         assert str(caught.value).startswith(f"{tmp_path} holds {stray.partition('/')[0]}, and should hold folders")
         assert "listenbrainz, " in str(caught.value) and "Put exports into the folder" in str(caught.value)
+
+    def test_is_told_without_the_listeners_name(self, tmp_path):
+        lay_out(tmp_path, {"listener=anna/endsong_0.json": "", "listener=ben.zip": ""})
+        with pytest.raises(FeedbackError, match=r"holds listener=…, listener=…, and should hold folders") as caught:
+            list(waiting(tmp_path))
+        assert "anna" not in str(caught.value) and "ben" not in str(caught.value)
 
     def test_is_said_before_anything_is_taken(self, tmp_path):
         lay_out(tmp_path, {"apple-music/x.csv": "", "zebra/x.csv": ""})

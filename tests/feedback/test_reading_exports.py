@@ -1,5 +1,6 @@
 """Files of exports, wherever they lie: each is found once, and no row of them is lost by what is wrong with another."""
 
+import errno
 import json
 import os
 import random
@@ -128,6 +129,23 @@ class TestNotFound:
         lay_out(tmp_path, {"listens.tar.zst": b"\x28\xb5\x2f\xfd"})
         assert "Unpack it" in str(not_found(tmp_path, "listens"))
         assert "Unpack it" not in str(not_found(lay_out(tmp_path / "empty", {"a": ""}), "listens"))
+
+
+class TestAFolderThatCannotBeRead:
+    @pytest.mark.parametrize("locked", ["", "inside"])
+    def test_says_so_and_why(self, tmp_path, monkeypatch, locked):
+        """Root reads everything, so the system is asked in the tests' own way."""
+        lay_out(tmp_path, {"a.json": "[]", "inside/b.json": "[]"})
+        real = os.scandir
+
+        def scandir(folder):
+            if Path(folder) == tmp_path / locked:
+                raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+            return real(folder)
+
+        monkeypatch.setattr(os, "scandir", scandir)
+        with pytest.raises(FeedbackError, match=rf"{tmp_path / locked} cannot be read \(Permission denied"):
+            find_parts(tmp_path, "*.json")
 
 
 class TestDamagedArchives:
@@ -295,3 +313,14 @@ class TestTexts:
         path = write("a.csv", b"a\n" * 9_000 + "Björk\n".encode("latin-1"))
         with pytest.raises(FeedbackError, match=r"a\.csv is no UTF-8: soon after line \d+"):
             list(text_of(part_of(path)))
+
+    @pytest.mark.parametrize("packed", [False, True])
+    @pytest.mark.parametrize(
+        "recording", [b"ID3\4\0\0\0\0\x08", b"\xff\xfb\x90\x64\0\0", b"OggS\0\2", b"fLaC\0\0\0\x22"]
+    )
+    def test_that_are_recordings_are_named_as_none(self, tmp_path, packed, recording):
+        content = {"a.csv": recording + bytes(random.Random(1).choices(range(256), k=20_000))}
+        path = zipped(tmp_path / "a.zip", content) if packed else lay_out(tmp_path, content) / "a.csv"
+        (part,) = all_parts(path)
+        with pytest.raises(FeedbackError, match=r"a\.csv is no text, but a recording"):
+            list(text_of(part))

@@ -613,7 +613,7 @@ class TestTheExport:
             AppleMusicHistory(tmp_path).files()
 
     def test_with_another_table_under_a_known_name_is_an_error_that_names_its_columns(self, export):
-        with pytest.raises(FeedbackError, match=r"lacks the columns song name or content name, .*; it has 2 other columns"):
+        with pytest.raises(FeedbackError, match=r"lacks the columns song name or content name, .*has 2 other columns"):
             told(export(activity="a,b\n1,2\n"))
         with pytest.raises(FeedbackError, match=r"lacks the columns date played, track description, play count"):
             told(export(activity=activity({}), daily="a,b\n1,2\n"))

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from telling import events, lay, packed, refused, told
 
-from earmark.catalogue.sources.emotify import EMOTIONS
 from earmark.errors import FeedbackError
 from earmark.feedback.event import About, Song
-from earmark.feedback.sources.emotify import EmotifyAnswers
+from earmark.feedback.sources.emotify import EMOTIONS, EmotifyAnswers
 from earmark.feedback.sources.source import Refused
 
 HEADER = "track id, genre, " + ", ".join(EMOTIONS) + ", mood, liked, disliked, age, gender, mother tongue\n"

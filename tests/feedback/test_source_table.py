@@ -438,6 +438,17 @@ class TestParquet:
         (event,) = events(TableHistory(tmp_path / "t.parquet"))
         assert (event.song.key, event.times, event.ms_played) == ("7", 3, 1500)
 
+    @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.dictionary(pa.int32(), pa.binary())])
+    def test_has_texts_as_plain_bytes(self, tmp_path, kind):
+        rows = {"title": pa.array(["Zoë".encode(), b"\xff", None], pa.binary()).cast(kind), "artist": [b"Joni"] * 3}
+        pq.write_table(pa.table(rows), tmp_path / "t.parquet")
+        (event,) = events(TableHistory(tmp_path / "t.parquet"))
+        assert (event.song.title, event.song.artist) == ("Zoë", "Joni")
+        assert list(refused(TableHistory(tmp_path / "t.parquet")).values()) == [
+            "it cannot be read: what the column title holds",
+            "no song: it has no id, no ISRC, and not both title and artist",
+        ]
+
     @pytest.mark.parametrize(
         "cells",
         [

@@ -24,12 +24,14 @@ def test_a_play_has_its_time_in_the_zone_of_its_row(tmp_path):
     ]
 
 
-def test_a_play_without_a_zone_is_in_utc(tmp_path):
+def test_a_play_without_a_zone_is_in_utc_and_one_in_an_unknown_zone_is_refused(tmp_path):
     rows = (
         f"Joni,River,25/04/2025 17:11,330.00000000000000,TRACK,null,mobile,null,null,null,null,{z}"
         for z in ("null", "X/Y")
     )
-    assert [event.at_us for event in events(tidal(tmp_path, *rows))] == [us(2025, 4, 25, 17, 11)] * 2
+    source = tidal(tmp_path, *rows)
+    assert [event.at_us for event in events(source)] == [us(2025, 4, 25, 17, 11)]
+    assert list(refused(source).values()) == ["no time: the column time_zone holds no time zone such as Europe/Paris"]
 
 
 def test_what_is_no_song_or_has_no_date_is_refused(tmp_path):

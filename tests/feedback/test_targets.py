@@ -180,24 +180,23 @@ class TestWords:
     def test_are_the_share_of_those_who_said_anything_of_the_track(self):
         rows = [(track, who, "tag", "calm") for track in range(10) for who in range(6) if who < 2 + track % 4]
         rows += [(track, who, "comment", "loud") for track in range(10) for who in range(6)]
-        table, report = made(evidence(10, said=words_said(*rows)), targets(max_word_share=1.0))
+        table, report = made(evidence(10, said=words_said(*rows)))
         calm, prior = told(table, "word", "calm"), report.priors["word:calm"]
         assert (calm["listeners"] == 6).all()
         yes = 2 + np.arange(10) % 4
         expected = (prior.mean * prior.concentration + yes) / (prior.concentration + 6)
         np.testing.assert_allclose(calm["estimate"], expected, atol=2e-3)
 
-    def test_said_twice_by_one_listener_or_in_two_spellings_count_once(self):
+    def test_said_twice_by_one_listener_count_once(self):
         rows = [(track, who, "tag", "hip hop") for track in range(4) for who in range(6)]
-        again = [(track, who, "tag", text) for track in range(4) for who in range(6) for text in ("Hip-Hop", "hip hop")]
-        params = targets(max_word_share=1.0)
-        once, twice = (made(evidence(4, said=words_said(*some)), params)[0] for some in (rows, rows + again))
+        again = [(*row[:2], "comment", row[3]) for row in rows]
+        once, twice = (made(evidence(4, said=words_said(*some)))[0] for some in (rows, rows + again))
         pd.testing.assert_frame_equal(told(once, "word", "hip hop"), told(twice, "word", "hip hop"))
 
     def test_that_were_pruned_make_their_speakers_count_all_the_same(self):
         rows = [(track, who, "tag", "calm") for track in range(4) for who in range(4)]
-        rows += [(track, 90, "tag", "a word of one's own") for track in range(4)]
-        table, _ = made(evidence(4, said=words_said(*rows)), targets(max_word_share=1.0))
+        rows += [(track, 90, "tag", None) for track in range(4)]
+        table, _ = made(evidence(4, said=words_said(*rows)))
         assert set(table["name"]) == {"calm"}
         assert (told(table, "word", "calm")["listeners"] == 5).all()
 
@@ -288,11 +287,9 @@ class TestSegments:
 
     def test_are_withheld_for_all_that_is_said_too(self):
         pairs, attributes = self.two()
-        rows = [(track, who, "feeling", "joy", 1.0) for track in range(5) for who in (1, 3, 5, 8)]
-        rows += [(track, 8, "tag", "calm") for track in range(5)]
-        params = targets(
-            correct_exposure=False, segments=["gender", "country"], min_word_listeners=1, max_word_share=1.0
-        )
+        rows = [(track, who, "feeling", "joy", 1.0) for track in range(5) for who in (1, 3, 5, 6, 8)]
+        rows += [(track, who, "tag", "calm") for track in range(5) for who in (1, 3, 5, 6, 8)]
+        params = targets(correct_exposure=False, segments=["gender", "country"])
         table, report = made(evidence(40, pairs, said=words_said(*rows), attributes=attributes), params)
         assert set(table[table["target"].isin(["feeling", "word"])]["segment"]) == {ALL}
         assert report.withheld == ["country:NO"]  # of women and men something is told
@@ -310,11 +307,40 @@ class TestSegments:
         assert report.withheld == ["gender:x"]
 
 
+class TestWhatFewListenersSaid:
+    """Many listen; but a feeling, or a dislike, is of few."""
+
+    def some(self, listeners: int, kind: str = "feeling") -> tuple[pd.DataFrame, Report]:
+        if kind == "dislike":
+            told = [did("dislike", track=9, listener=who, value=1.0) for who in range(listeners)]
+            heard = [did("play", track=track, listener=who) for who in range(20) for track in range(5)]
+            return made(evidence(60, pairs_of(*told, *heard)))
+        rows = [(track, who, kind, "joy", 1.0) for track in range(3) for who in range(listeners)]
+        return made(evidence(60, answers(), said=words_said(*rows)))
+
+    @pytest.mark.parametrize("kind", ["feeling", "dislike"])
+    @pytest.mark.parametrize(("listeners", "told"), [(LEAST - 1, False), (LEAST, True)])
+    def test_is_told_only_of_as_many_as_the_least(self, kind, listeners, told):
+        table, report = self.some(listeners, kind)
+        assert (kind in set(table["target"])) == told
+        assert any(key.startswith(kind) for key in report.priors) == told
+        assert "appeal" in set(table["target"])
+
+    def test_and_took_back_again_does_not_make_them_more(self):
+        rows = [(0, who, "feeling", "joy", 1.0) for who in range(LEAST)] + [(0, 0, "feeling", "joy", np.nan)]
+        assert told(made(evidence(60, answers(), said=words_said(*rows)))[0], "feeling", "joy").empty
+
+    def test_of_a_song_stands_in_its_own_row_if_as_many_said_so_of_all_songs(self):
+        rows = [(who, who, "feeling", "joy", 1.0) for who in range(LEAST)]
+        found = told(made(evidence(60, answers(), said=words_said(*rows)))[0], "feeling", "joy")
+        assert found["listeners"].tolist() == [1] * LEAST
+
+
 class TestFewListenersInAll:
     @pytest.mark.parametrize("least", [5, 6])
     def test_nothing_is_told_of_fewer_than_the_least(self, least):
         said = words_said((0, 1, "feeling", "joy", 1.0), (0, 2, "tag", "calm"))
-        table, report = made(evidence(60, answers(60, 4), said=said), targets(min_word_listeners=1), least)
+        table, report = made(evidence(60, answers(60, 4), said=said), least=least)
         assert table.empty
         assert report.withheld == [ALL]
         assert not report.priors
@@ -335,7 +361,7 @@ class TestTheReport:
         said = words_said(
             *((track, who, "tag", ("calm", "loud")[(track + who) % 2]) for track in range(9) for who in range(8))
         )
-        table, report = made(evidence(60, answers(), said=said), targets(max_word_share=1.0))
+        table, report = made(evidence(60, answers(), said=said))
         keys = {
             f"{row.target}:{row.name}".rstrip(":")
             for row in table[["target", "name"]].drop_duplicates().itertuples(index=False)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earmark.feedback.estimates.words import vocabulary
+from earmark.feedback.estimates.words import in_vocabulary, vocabulary
 from earmark.feedback.simulation.saying import NOISE, SPELLINGS, WORDS
 from estimate_tools import words_said
 
@@ -70,6 +70,24 @@ class TestSpellings:
 
     def test_that_differ_in_a_vowel_alone_stay_apart_where_vowels_are_marks(self):
         assert kept(said("दिल", "दाल")) == {"दिल": "दिल", "दाल": "दाल"}
+
+
+class TestWhatIsSaid:
+    def settled(self, *rows: tuple) -> list:
+        words = in_vocabulary(words_said(*rows), min_listeners=3, max_share=1.0)["word"]
+        return [word if isinstance(word, str) else None for word in words]
+
+    def test_is_said_in_the_words_of_the_vocabulary_or_in_none(self):
+        texts = ["Hip-Hop", "hip hop", "hip hop", "rare", "rare"]
+        rows = [(0, who, ("tag", "comment")[who % 2], text) for who, text in enumerate(texts)]
+        assert self.settled(*rows) == ["hip hop"] * 3 + [None] * 2
+
+    def test_leaves_feelings_as_they_are_and_counts_no_one_for_them(self):
+        rows = [(0, who, "feeling", "Joy!", 1.0) for who in range(9)]
+        assert self.settled(*rows, (0, 1, "tag", "joy")) == ["Joy!"] * 9 + [None]
+
+    def test_may_be_nothing(self):
+        assert self.settled() == []
 
 
 class TestWhatIsLeftOut:

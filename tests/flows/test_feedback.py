@@ -233,6 +233,7 @@ class TestAWatchedFolder:
         broken = {
             f"{bert}/README.txt": "another export", f"{bert}/{MARK.upper()}_b.txt": "",
             f"table/{MARK}.csv": "colour\nred\n",
+            "audioscrobbler/.scrobbler.log": "#AUDIOSCROBBLER/1.1\n#TZ/UTC\nJoni\tBlue\tRiver\t8\t240\tL\t1714979289\n",
         }  # fmt: skip
         more = [played(song, minute=900 + song, who=f"late {person}") for person in range(4) for song in range(10)]
         lay_out(root / "inbox", broken | {"spotify/z/endsong_1.json": more})
@@ -351,7 +352,10 @@ class TestAWatchedFolder:
         assert "table/2: table/2 does not say which song" in state.message
         assert "spotify/4" not in state.message and "table/1" not in state.message
         told = story.runs["broken"].artefact("feedback")
+        nobodys = "audioscrobbler/1:3 does not say who listened. Say whose export it is, by a folder listener=NAME"
+        assert nobodys in state.message and "--listener" not in state.message
         assert [line.split("**")[1] for line in told.splitlines() if "failed" in line] == [
+            "audioscrobbler/1 failed",
             "spotify/3 failed",
             "table/2 failed",
         ]

@@ -8,8 +8,9 @@ import yaml
 
 from scratch import CHECKOUT
 
-# What changes no number: errors, files, progress bars, names of places. What params.yaml says, DVC watches by itself.
-PLUMBING = {f"earmark.{name}" for name in ("errors", "files", "params", "progress", "workspace")}
+# What changes no number: errors, files, progress bars, names of places, how classes are found by name. What params.yaml
+# says, DVC watches by itself.
+PLUMBING = {f"earmark.{name}" for name in ("errors", "files", "params", "plugins", "progress", "workspace")}
 
 # Handed to the stage by the command, so the stage itself does not import it.
 INJECTED = {"validate": ["earmark.adapters.expectations"], "listening": ["earmark.adapters.feedback_rules"]}

@@ -61,7 +61,9 @@ def collect_task(root: Path, waiting: Waiting) -> dict[str, Any]:
     refusals = root / REFUSED_FEEDBACK / f"{waiting.shown.replace('/', '-')}.csv"
     try:
         with Store.of(root) as store:
-            door = importer(root, load_params(root / PARAMS), store, _judge(root), listener=waiting.listener)
+            whose = "a folder listener=NAME around it"
+            params = load_params(root / PARAMS)
+            door = importer(root, params, store, _judge(root), listener=waiting.listener, whose=whose)
             result = door.run(waiting.source(), refusals)
     except Exception as error:
         if waiting.listener is None and not isinstance(error, EarmarkError):
@@ -185,7 +187,8 @@ def publish(
 def _markdown(
     rows: list[dict[str, Any]], failed: Mapping[str, str], flagged: Mapping[str, int], changed: Changed | None
 ) -> str:
-    lines = ["# Feedback", f"{counted(sum(row['new'] for row in rows), 'new event')} from {counted(len(rows), 'export')}."]
+    new = sum(row["new"] for row in rows)
+    lines = ["# Feedback", f"{counted(new, 'new event')} from {counted(len(rows), 'export')}."]
     lines += [f"- **{name} failed**: {text}" for name, text in failed.items()]
     lines += [f"- flagged: {counted(count, 'day')} of a listener: {rule}" for rule, count in flagged.items()]
     if changed is not None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from earmark.cli.fields import command_of, with_fields
+from earmark.cli.importing import unusable
 from earmark.cli.project import project_of
 from earmark.errors import FeedbackError
 
@@ -28,7 +29,12 @@ class _FeedbackSources(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         from earmark.feedback.sources.registry import feedback_source_names, load_feedback_source
 
-        return _source_command(load_feedback_source(cmd_name)) if cmd_name in feedback_source_names() else None
+        if cmd_name not in feedback_source_names():
+            return None
+        try:
+            return _source_command(load_feedback_source(cmd_name))
+        except FeedbackError as error:
+            return unusable(cmd_name, error)
 
 
 @feedback.group(name="import", cls=_FeedbackSources)
@@ -138,7 +144,7 @@ def forget(ctx: click.Context, listener: str, undo: bool) -> None:
 @click.pass_context
 def categories(ctx: click.Context, as_json: bool) -> None:
     """The categories that listening reveals: their names, their most typical songs, and how sure they are."""
-    from earmark.feedback.estimates.listing import category_lines
+    from earmark.feedback.estimates.category_report import category_lines
 
     for line in category_lines(project_of(ctx), as_json=as_json):
         click.echo(line)

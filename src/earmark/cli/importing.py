@@ -7,7 +7,7 @@ import click
 
 from earmark.cli.fields import command_of, with_fields
 from earmark.cli.project import project_of
-from earmark.errors import CatalogueError
+from earmark.errors import CatalogueError, EarmarkError
 from earmark.workspace import SONGBOOK
 
 
@@ -27,7 +27,7 @@ class _Sources(click.Group):
         try:
             return _source_command(load_source(cmd_name))
         except CatalogueError as error:
-            return _unusable(cmd_name, error)
+            return unusable(cmd_name, error)
 
 
 @click.group(name="import", cls=_Sources)
@@ -64,7 +64,7 @@ def _source_command(cls: Any) -> click.Command:
     return with_fields(command, cls)
 
 
-def _unusable(name: str, error: CatalogueError) -> click.Command:
+def unusable(name: str, error: EarmarkError) -> click.Command:
     """In place of a package's source that cannot be loaded: it is listed, the others work, using it is the error."""
 
     def fail(**_: Any) -> None:

@@ -21,6 +21,7 @@ def importer(
     judge: Judge,
     *,
     listener: str | None = None,
+    whose: str = "--listener NAME",
     new_key: bool = False,
     key: ListenerKey | None = None,
     now_us: int | None = None,
@@ -33,6 +34,7 @@ def importer(
         store: Where it goes.
         judge: By the rules of expectations.yaml.
         listener: Whose export it is, where its rows do not say.
+        whose: By what the user says that, for messages.
         new_key: Go on although the store's listeners were hashed under another key.
         key: For listeners' names; by default the user's.
         now_us: The time now; by default the clock's.
@@ -44,7 +46,7 @@ def importer(
     store.use_key(key, renew=new_key)
     tracks = Tracks.at(root / COLLECTIONS / params.catalogue.collection / TRACKS)
     now_us = int(time.time() * 1e6) if now_us is None else now_us
-    return Importer(store, key, judge, now_us, tracks, listener)
+    return Importer(store, key, judge, now_us, tracks, listener, whose)
 
 
 def listener_ids(store: Store, key: ListenerKey, listener: str) -> list[int]:

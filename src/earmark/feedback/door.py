@@ -41,7 +41,9 @@ FORGOTTEN = "the listener was forgotten"
 _NAMING = "no word: it is an address, or a name that could be the listener's"
 # Of gender, country and language what a word or a code can be; other texts could say who somebody is.
 _COARSE_WORD = re.compile(r"\d|[^\W\d_][^\d@＠]{0,19}")
-COARSE = {"spotify-short": ("spotify", 60_000_000)}  # source that tells the minute → the one that tells all, in µs
+_MINUTE_US = 60_000_000
+COARSE = {"spotify-short": ("spotify", _MINUTE_US)}  # source that tells the minute → the one that tells all, in µs
+_SCROBBLES = ("audioscrobbler", "lastfm")  # tools for these tell one scrobble to the second or to the minute
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -92,6 +94,7 @@ class Importer:
         now_us: The time now, in microseconds since 1970 UTC.
         tracks: What finds the track that a song is, in the catalogue in use.
         listener: What the team calls the listener whose export it is, or None.
+        whose: By what the user says that, for messages.
     """
 
     store: Store
@@ -100,6 +103,7 @@ class Importer:
     now_us: int
     tracks: Tracks
     listener: str | None = None
+    whose: str = "--listener NAME"
 
     def run(self, source: FeedbackSource, refusals: Path, *, again: bool = False) -> Imported:
         """Read all of ``source`` into the store.
@@ -116,10 +120,11 @@ class Importer:
         """
         if self.listener is not None and source.tells_listener:
             raise FeedbackError(
-                f"The rows of {source.name} name their listeners; --listener would make all of them one. Leave it out."
+                f"The rows of {source.name} name their listeners, and {self.whose} would make all of them one. Leave "
+                "it out."
             )
         if self.listener is not None and not self.listener.strip():
-            raise FeedbackError("--listener is empty, and all who are called so would be one. Say a name.")
+            raise FeedbackError(f"The name in {self.whose} is empty, and all who are called so would be one. Say one.")
         result = Imported()
         with ExitStack() as stack:
             door = _Door(self, source, result, _Refusals(refusals, stack, result))
@@ -183,6 +188,8 @@ class Importer:
         for coarse, (exact, resolution_us) in COARSE.items():
             if source.name == coarse or (source.name == exact and self.store.has_source(coarse)):
                 removed += self.store.supersede(coarse, exact, listeners, resolution_us)
+        if source.name in _SCROBBLES:
+            removed += self.store.supersede_rounded(_SCROBBLES, listeners, _MINUTE_US)
         return removed
 
     def _digests(self, source: FeedbackSource, parts: list[Part]) -> list[str]:
@@ -297,11 +304,9 @@ class _Door:
                     unfit.setdefault(owners[place], f"{verdict.rule}: {reason}")
         naming = self._naming_places(columns)
         if naming:  # these words go; a row that says nothing else is refused
-            left = Counter(owners)
-            left.subtract(owners[place] for place in naming)
-            for place in naming:
-                if not left[owners[place]]:
-                    unfit.setdefault(owners[place], _NAMING)
+            left = Counter(owners) - Counter(owners[place] for place in naming)
+            for owner in {owners[place] for place in naming}.difference(left):
+                unfit.setdefault(owner, _NAMING)
         where = dict(zip(reversed(owners), reversed(columns.where), strict=True)) if unfit else {}
         for owner, reason in sorted(unfit.items()):
             self._refused.add(where[owner], reason)
@@ -371,16 +376,16 @@ class _Door:
             self._named.update(name for name in set(names) if name is not None)
             if len(self._named) > 1:
                 raise FeedbackError(
-                    f"The rows of {self._source.name} name more than one listener, and --listener would make all of "
-                    "them one. Leave it out."
+                    f"The rows of {self._source.name} name more than one listener, and {self._importer.whose} would "
+                    "make all of them one. Leave it out."
                 )
             gone = self._forgotten.intersection(self._anywhere[name] for name in self._named)
             return np.full(len(names), min(gone, default=self._own))
         if not self._source.anonymous and None in names:
             where = events[names.index(None)].where
             raise FeedbackError(
-                f"{where} does not say who listened, and {self._source.name} does not either. Say whose export it is: "
-                "--listener NAME (any name that you will use for the same person again; only its keyed hash is kept)."
+                f"{where} does not say who listened. Say whose export it is, by {self._importer.whose} (any name that "
+                "you will use for the same person again; only its keyed hash is kept)."
             )
         return np.array([NOBODY if name is None else self._number(name) for name in names], dtype=np.int64)
 
@@ -460,7 +465,8 @@ def _same(word: str, name: str) -> bool:
 def _attributes(about: About) -> Attributes:
     band = None if about.age is None else f"{about.age // 10 * 10}–{about.age // 10 * 10 + 9}"
     gender, country, language = (
-        said if said and _COARSE_WORD.fullmatch(said) else None for said in (about.gender, about.country, about.language)
+        said if said and _COARSE_WORD.fullmatch(said) else None
+        for said in (about.gender, about.country, about.language)
     )
     return band, gender, country, language
 

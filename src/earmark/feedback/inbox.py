@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from earmark.errors import FeedbackError
+from earmark.feedback.sources.reading import fits
 from earmark.feedback.sources.registry import feedback_source_names, load_feedback_source
 from earmark.feedback.sources.source import FeedbackSource
 
@@ -58,14 +59,20 @@ def waiting(inbox: Path) -> Iterator[Waiting]:
     """
     if not inbox.is_dir():
         return
-    folders = sorted(path for path in inbox.iterdir() if not path.name.startswith("."))
+    folders = sorted(path for path in inbox.iterdir() if not _hidden(path))
     if strangers := [path.name for path in folders if not path.is_dir() or path.name not in feedback_source_names()]:
+        shown = [f"{_LISTENER}…" if name.startswith(_LISTENER) else name for name in strangers[:3]]
         raise FeedbackError(
-            f"{inbox} holds {', '.join(strangers[:3])}, and should hold folders called like sources: "
+            f"{inbox} holds {', '.join(shown)}, and should hold folders called like sources: "
             f"{', '.join(feedback_source_names())}. Put exports into the folder of their source."
         )
     for folder in folders:
-        there = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        there = sorted(path for path in folder.iterdir() if not _hidden(path))
         for number, path in enumerate(there, start=1):
             whose = path.name.removeprefix(_LISTENER) if path.is_dir() and path.name.startswith(_LISTENER) else None
             yield Waiting(folder.name, path, whose, number)
+
+
+def _hidden(path: Path) -> bool:
+    """Whether it is no export, by its name; the log of a portable player is one, and called so."""
+    return path.name.startswith(".") and not fits(path.name, ".scrobbler*.log")

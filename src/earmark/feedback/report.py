@@ -34,7 +34,8 @@ def summary(result: Imported, source: str, refusals: Path) -> str:
     lines += [f"  {count:9,}  days of a listener: {rule}" for rule, count in result.flagged.most_common()]
     if result.events:
         others = "; the others are kept too" if result.of_tracks < result.events else ""
-        lines.append(f"{result.of_tracks:,} of {counted(result.events, 'event')} are of tracks of the catalogue{others}.")
+        of_all = f"{result.of_tracks:,} of {counted(result.events, 'event')}"
+        lines.append(f"{of_all} are of tracks of the catalogue in use{others}.")
     if refused:
         lines.append(f"Every refused row with its reason: {refusals}")
     if not nothing_taken(result):

@@ -6,6 +6,7 @@ writers may work at once: all touch rows in the same order, so they wait for eac
 """
 
 import functools
+import itertools
 import json
 import secrets
 import sqlite3
@@ -226,6 +227,36 @@ class Store:
             if days:
                 self._change(connection, sorted(days))
             return removed
+
+        return self._commit(work)
+
+    def supersede_rounded(self, sources: Sequence[str], listeners: Iterable[int], resolution_us: int) -> int:
+        """Remove what ``sources`` tell of these ``listeners`` with a rounded-down time, where they tell it exactly too.
+
+        An event at a whole ``resolution_us`` is told exactly by another one of the same kind and song that follows
+        within ``resolution_us``.
+
+        Returns:
+            How many were removed.
+        """
+        asked = [EVENTS.c[name] for name in ("listener_id", "song_id", "kind", "at_us", "day", "event_id")]
+        gone = sa.delete(EVENTS).where(EVENTS.c.day == sa.bindparam("on"), EVENTS.c.event_id == sa.bindparam("number"))
+        chunks = list(_chunks(sorted(listeners), 500))
+
+        def work(connection: sa.Connection) -> int:
+            rounded: list[tuple[int, int]] = []
+            for chunk in chunks:
+                theirs = sa.select(*asked).where(
+                    EVENTS.c.source.in_(sources), EVENTS.c.listener_id.in_(chunk), EVENTS.c.day != UNDATED
+                )
+                rows = sorted(row._tuple() for row in connection.execute(theirs))
+                for (*one, at_us, day, number), (*other, later_us, _, _) in itertools.pairwise(rows):
+                    if one == other and at_us % resolution_us == 0 and 0 < later_us - at_us < resolution_us:
+                        rounded.append((day, number))
+            if rounded:
+                connection.execute(gone, [{"on": day, "number": number} for day, number in sorted(rounded)])
+                self._change(connection, sorted({day for day, _ in rounded}))
+            return len(rounded)
 
         return self._commit(work)
 

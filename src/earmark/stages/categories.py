@@ -14,7 +14,7 @@ import pandas as pd
 from earmark.catalogue.track import GENRE_TAG, read_tracks
 from earmark.feedback.estimates.categories import SURE, Clustering, categorise
 from earmark.feedback.estimates.files import Evidence, read_evidence
-from earmark.feedback.estimates.words import vocabulary
+from earmark.feedback.estimates.words import OWN_WORDS
 from earmark.files import read_json, replacing, write_json
 from earmark.params import Params
 from earmark.workspace import CATALOGUE, CATEGORIES, CATEGORIES_SUMMARY, CATEGORY_NAMES, EVIDENCE
@@ -28,6 +28,8 @@ def run(params: Params, root: Path) -> None:
         CatalogueError: There is no catalogue.
     """
     evidence = read_evidence(root / EVIDENCE)
+    if few := 0 < evidence.listeners < params.feedback.min_listeners:
+        evidence = evidence.without_listeners()
     tracks = read_tracks(root / CATALOGUE).set_index("track_id").reindex(evidence.track_ids)
     before, highest = _before(root, evidence.track_ids)
     played = evidence.pairs[evidence.pairs["plays"] > 0]
@@ -36,7 +38,7 @@ def run(params: Params, root: Path) -> None:
         evidence.factors,
         evidence.pairs,
         heard,
-        _terms(evidence, tracks, params),
+        _terms(evidence, tracks),
         {number: _title(tracks, number) for number in range(len(tracks))},
         before,
         highest,
@@ -44,6 +46,9 @@ def run(params: Params, root: Path) -> None:
     )
     _write(found, evidence, tracks, root)
     print(f"categories: {len(found.categories)}; {_counted(found)}", file=sys.stderr)
+    if few:
+        least = params.feedback.min_listeners
+        print(f"categories: withheld, with fewer than {least} listeners (feedback.min_listeners)", file=sys.stderr)
 
 
 def _write(found: Clustering, evidence: Evidence, tracks: pd.DataFrame, root: Path) -> None:
@@ -81,16 +86,10 @@ def _before(root: Path, track_ids: list[str]) -> tuple[pd.DataFrame, int]:
     return pd.DataFrame({"track": members["track_id"].map(place), "category": members["category"]}), highest
 
 
-def _terms(evidence: Evidence, tracks: pd.DataFrame, params: Params) -> pd.DataFrame:
+def _terms(evidence: Evidence, tracks: pd.DataFrame) -> pd.DataFrame:
     """``track, term, count``: listeners' words, once a listener, and the catalogue's genre and genre tags."""
-    said = evidence.said[evidence.said["kind"].isin(["tag", "comment"])]
-    limits = params.targets
-    kept = vocabulary(
-        said, said["track"].nunique(), min_listeners=limits.min_word_listeners, max_share=limits.max_word_share
-    )
-    words = (
-        said.assign(term=said["word"].map(kept)).dropna(subset="term").drop_duplicates(["track", "listener", "term"])
-    )
+    words = evidence.said[evidence.said["kind"].isin(OWN_WORDS)].rename(columns={"word": "term"})
+    words = words.dropna(subset="term").drop_duplicates(["track", "listener", "term"])
     parts = [words.groupby(["track", "term"]).size().rename("count").reset_index()]
     genres = [
         (number, term, 1)

@@ -8,6 +8,7 @@ from earmark.feedback.estimates.evidence import pair_up
 from earmark.feedback.estimates.factors import factorise
 from earmark.feedback.estimates.files import Evidence, write_evidence
 from earmark.feedback.estimates.listening import read_listening
+from earmark.feedback.estimates.words import in_vocabulary
 from earmark.feedback.snapshot import LISTENERS, table_of
 from earmark.feedback.tracks import Tracks
 from earmark.files import write_json
@@ -27,16 +28,21 @@ def run(params: Params, root: Path) -> None:
     listening = read_listening(snapshot, catalogue, Tracks.at(root / CATALOGUE), params.feedback.bot_days)
     pairs = pair_up(listening.doings, listening.now_us, params.targets)
     factors = factorise(pairs, params.categories)
+    said = in_vocabulary(
+        listening.said,
+        min_listeners=max(params.targets.min_word_listeners, params.feedback.min_listeners),
+        max_share=params.targets.max_word_share,
+    )
     attributes = table_of(snapshot, LISTENERS).to_pandas()
     evidence = Evidence(
-        catalogue["track_id"].tolist(), pairs, listening.said, listening.counts, attributes, factors, listening.now_us
+        catalogue["track_id"].tolist(), pairs, said, listening.counts, attributes, factors, listening.now_us
     )
     write_evidence(evidence, root / EVIDENCE)
     told = listening.told | {
         "pairs": len(pairs),
         "answers": int(pairs["answer"].notna().sum()),
-        "words": int((listening.said["kind"] != "feeling").sum()),
-        "feelings": int((listening.said["kind"] == "feeling").sum()),
+        "words": int((said["kind"] != "feeling").sum()),
+        "feelings": int((said["kind"] == "feeling").sum()),
         "factors": 0 if factors is None else factors.song_factors.shape[1],
     }
     write_json(root / EVIDENCE_SUMMARY, told)

@@ -15,7 +15,6 @@ Source: M. Defferrard, K. Benzi, P. Vandergheynst, X. Bresson, "FMA: A Dataset f
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -27,10 +26,9 @@ from earmark.catalogue.track import GENRE_TAG
 
 TRACKS, GENRES = "fma_metadata/tracks.csv", "fma_metadata/genres.csv"
 SUBSETS = ("small", "medium", "large", "full")
-COUNTS = ("listens", "favorites", "interest", "comments")
 _COLUMNS = (
     "track_id", "set.split", "set.subset", "track.genre_top", "track.genres_all", "track.title", "track.license",
-    "track.date_created", "artist.id", "artist.name", "album.title", *(f"track.{name}" for name in COUNTS),
+    "artist.id", "artist.name", "album.title",
 )  # fmt: skip
 
 
@@ -179,27 +177,3 @@ def _numbers(text: str) -> list[int]:
     if not (isinstance(numbers, list) and all(type(number) is int for number in numbers)):
         raise ValueError(f"genres_all is {text[:80]!r}, no list of numbers such as [21, 10]")
     return numbers
-
-
-def count_of(row: Row, name: str) -> int | None:
-    """One of `COUNTS`, or None where the table says nothing.
-
-    Raises:
-        ValueError: It is no whole number from 0.
-    """
-    text = row.get(f"track.{name}")
-    return None if text is None else whole(text.removesuffix(".0"), name, 0, 10**12)
-
-
-def created(row: Row) -> datetime | None:
-    """When the track's page was made: in UTC, without a time zone, as the published dates are and a column needs them.
-
-    Raises:
-        ValueError: It is no date.
-    """
-    text = row.get("track.date_created")
-    try:
-        date = datetime.fromisoformat(text) if text else None
-        return date.astimezone(UTC).replace(tzinfo=None) if date and date.tzinfo else date
-    except (ValueError, OverflowError):
-        raise ValueError(f"date_created is {text!r}, no date such as 2008-11-26 01:48:12") from None

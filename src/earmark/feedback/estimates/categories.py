@@ -7,7 +7,8 @@
 * How sure a song's membership is: listeners are drawn anew (Poisson bootstrap: Hanley & MacGibbon 2006), the song's
   factors follow from those drawn, and the share of draws that leave it where it is is its confidence.
 * A category is named by the words and genres that set it apart: log odds against all other songs with an informative
-  Dirichlet prior (Monroe, Colaresi & Quinn, "Fightin' words", 2008).
+  Dirichlet prior (Monroe, Colaresi & Quinn, "Fightin' words", 2008). Those called alike are named further by what sets
+  them apart among themselves, a word at a time; where no word does, by their most typical songs.
 * Refitted, a category keeps its number where most of its songs stay: old and new are matched one to one so that as many
   songs as possible keep theirs (Kuhn 1955); what shares too few songs is no match. Numbers are never used again.
 """
@@ -39,8 +40,10 @@ class Category:
 
     Attributes:
         number: Stays the same when the categories are found anew.
-        name: The words and genres that set it apart, or else its most typical song.
-        words: As in ``name``, with their z.
+        name: The words and genres that set it apart, or its most typical song, or both; no other category's, unless
+            their most typical songs are called alike too.
+        words: As in ``name``, with their z: of the first ones against all other categories, of further ones against
+            those that would be called alike without.
         songs: How many belong to it, with confidence.
         typical: Tracks' numbers, the most typical first.
     """
@@ -123,7 +126,7 @@ def categorise(
 def _clusters(
     placed: npt.NDArray[np.float32], known: int, params: Categories
 ) -> tuple[npt.NDArray[np.float32], Ints, float]:
-    """Centres (on the sphere), the cluster of each song, and the silhouette. ``known`` is how many there were before."""
+    """Centres on the sphere, the cluster of each song, and the silhouette. ``known`` is how many there were before."""
     from sklearn.cluster import KMeans
 
     tried: dict[int, tuple[float, npt.NDArray[np.float32]]] = {}
@@ -207,18 +210,33 @@ def _named(
     counts = here.assign(cluster=here["track"].map(of_track)).pivot_table(
         index="term", columns="cluster", values="count", aggfunc="sum", fill_value=0.0
     )
+    words = _told_apart({int(cluster): apart(counts, int(cluster)) for cluster in np.unique(labels)}, counts)
     found = []
-    for cluster in range(len(numbers)):
+    for cluster, own_words in words.items():
         own = np.flatnonzero(labels == cluster)
-        if not len(own):
-            continue
         order = own[np.lexsort((tracks[own], -nearness[own], -np.round(confidence[own], 1)))]
         typical = tuple(int(track) for track in tracks[order[:_SHOWN_SONGS]])
-        words = apart(counts, cluster)
-        name = " · ".join(words) or f"like “{titles[typical[0]]}”"
+        name = " · ".join(own_words)
+        if [others.keys() for others in words.values()].count(own_words.keys()) > 1 or not name:
+            name = f"{name}, like “{titles[typical[0]]}”".removeprefix(", ")
         sure = int((confidence[own] >= params.min_confidence).sum())
-        found.append(Category(int(numbers[cluster]), name, words, sure, typical))
+        found.append(Category(int(numbers[cluster]), name, own_words, sure, typical))
     return tuple(sorted(found, key=lambda category: category.number))
+
+
+def _told_apart(words: Mapping[int, dict[str, float]], counts: pd.DataFrame) -> dict[int, dict[str, float]]:
+    """The words of each cluster; those that have the same ones get a further word each, as long as there is one."""
+    alike: dict[frozenset[str], list[int]] = {}
+    for cluster, own in words.items():
+        alike.setdefault(frozenset(own), []).append(cluster)
+    told = dict(words)
+    for named, clusters in alike.items():
+        if named and len(clusters) > 1:
+            among = counts.loc[~counts.index.isin(named), clusters]
+            among = among[among.sum(axis=1) > 0]
+            for cluster in clusters:
+                told[cluster] = words[cluster] | dict(list(apart(among, cluster).items())[:1])
+    return told if told == words else _told_apart(told, counts)
 
 
 def apart(counts: pd.DataFrame, cluster: int) -> dict[str, float]:

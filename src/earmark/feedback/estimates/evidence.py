@@ -37,7 +37,7 @@ _FADED = 1e-6  # of an answer's weight; what is left of less teaches nothing
 _SURELY = 20_000  # answers, of which chance leaves nothing open
 _REDRAWS = 10
 _COMPLETE = 0.95  # of a track: what is left out at its end is silence
-_PAUSE_US = 1_800_000_000.0  # half an hour: an assumption; `at_us` is a piece's start or its end, so one sounds in it too
+_PAUSE_US = 1_800_000_000.0  # half an hour, an assumption; from start to start or end to end, so with one piece in it
 
 
 @dataclass(frozen=True)

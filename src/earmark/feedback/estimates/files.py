@@ -1,7 +1,7 @@
 """What the stages `evidence`, `targets` and `categories` hand each other: a folder of Parquet files."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ class Evidence:
     Attributes:
         track_ids: By the number that stands for a track in all tables.
         pairs: As `earmark.feedback.estimates.evidence.pair_up` gives them.
-        said: ``track, listener, kind, word, value``.
+        said: ``track, listener, kind, word, value``; words of the listeners' own as the vocabulary has them, or None.
         counts: ``track, listens, likes, since_us``.
         attributes: ``listener_id, age, gender, country, language``.
         factors: Of who listens to what, or None.
@@ -37,6 +37,15 @@ class Evidence:
     attributes: pd.DataFrame
     factors: Factors | None
     now_us: float
+
+    @property
+    def listeners(self) -> int:
+        """How many listeners did or said anything."""
+        return len(np.union1d(self.pairs["listener"], self.said["listener"]))
+
+    def without_listeners(self) -> "Evidence":
+        """What is left where listeners are too few for anything to be told of them: counts of whole services."""
+        return replace(self, pairs=self.pairs.iloc[:0], said=self.said.iloc[:0], factors=None)
 
 
 def write_evidence(evidence: Evidence, folder: Path) -> None:

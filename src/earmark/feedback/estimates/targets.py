@@ -11,7 +11,7 @@ popularity     its rank among all tracks by how many listen, age taken into acco
 All but popularity are estimated by `earmark.feedback.estimates.shares`. Of each the noise ceiling is told.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,7 +35,7 @@ from earmark.feedback.estimates.shares import (
     posterior,
     segment_prior,
 )
-from earmark.feedback.estimates.words import vocabulary
+from earmark.feedback.estimates.words import OWN_WORDS
 from earmark.params import Targets
 
 Floats = npt.NDArray[np.float64]
@@ -78,7 +78,7 @@ def make_targets(evidence: Evidence, params: Targets, min_listeners: int) -> tup
     Args:
         evidence: What listeners did.
         params: How much counts what.
-        min_listeners: Nothing about fewer is told.
+        min_listeners: Nothing about fewer is told: no target, no segment, and no track within a segment.
 
     Returns:
         Columns `COLUMNS`: ``segment`` is `ALL` or ``age:20–29``; ``name`` is the emotion or word, else empty;
@@ -88,11 +88,10 @@ def make_targets(evidence: Evidence, params: Targets, min_listeners: int) -> tup
         ParamsError: ``params.segments`` names something that is not known of listeners.
     """
     report, tracks = Report(), len(evidence.track_ids)
-    pairs, said = evidence.pairs, evidence.said
-    everybody = len(np.union1d(pairs["listener"].unique(), said["listener"].unique()))
-    if 0 < everybody < min_listeners:
+    if 0 < evidence.listeners < min_listeners:
         report.withheld.append(ALL)
-        pairs, said = pairs.iloc[:0], said.iloc[:0]
+        evidence = evidence.without_listeners()
+    pairs, said = evidence.pairs, evidence.said
     segments = _segments(evidence.attributes, params.segments)
     report.meaning = calibrate(pairs, params)
     questions = _questions(pairs, said, segments, report, params)
@@ -177,7 +176,7 @@ def _questions(
     for name, rows in felt.groupby("word", sort=True):
         once = rows.drop_duplicates(["track", "listener"], keep="last").dropna(subset="value")  # others: taken back
         yield _asked("feeling", str(name), once["track"], once["listener"], once["value"])
-    yield from _words(said[said["kind"].isin(["tag", "comment"])], params)
+    yield from _words(said[said["kind"].isin(OWN_WORDS)])
 
 
 def _several(pairs: int) -> int:
@@ -185,19 +184,13 @@ def _several(pairs: int) -> int:
     return 10 if pairs < 2_000_000 else 3
 
 
-def _words(said: pd.DataFrame, params: Targets) -> Iterator[Question]:
-    kept = vocabulary(
-        said, said["track"].nunique(), min_listeners=params.min_word_listeners, max_share=params.max_word_share
-    )
-    if not kept:
-        return
-    said = said.assign(word=said["word"].map(kept))
+def _words(said: pd.DataFrame) -> Iterator[Question]:
     speakers = said.drop_duplicates(["track", "listener"])[["track", "listener"]]
-    for word in sorted(set(kept.values())):
-        used = said[said["word"] == word].drop_duplicates(["track", "listener"])
+    for word, rows in said.groupby("word", sort=True):
+        used = rows.drop_duplicates(["track", "listener"])
         used = used[["track", "listener"]].assign(value=1.0)
         asked = speakers.merge(used, how="left", on=["track", "listener"])
-        yield _asked("word", word, asked["track"], asked["listener"], asked["value"].fillna(0.0))
+        yield _asked("word", str(word), asked["track"], asked["listener"], asked["value"].fillna(0.0))
 
 
 def _asked(target: str, name: str, track: Any, listener: Any, yes: Any) -> Question:
@@ -218,7 +211,7 @@ def _shares(
 ) -> Iterator[pd.DataFrame]:
     told: set[str] = set()
     for question in questions:
-        if not len(question.track):
+        if len(np.unique(question.listener)) < min_listeners:
             continue
         known = question.known(tracks, slice(None))
         prior = fit_prior(known, params.seed)
@@ -346,7 +339,7 @@ def _expected_of_age(age: Floats, logs: Floats) -> Floats:
     return np.asarray(np.interp(age, ages, IsotonicRegression().fit_transform(ages, medians)))
 
 
-def _segments(attributes: pd.DataFrame, names: list[str]) -> dict[str, Ints]:
+def _segments(attributes: pd.DataFrame, names: Sequence[str]) -> dict[str, Ints]:
     """``age:20–29`` → the listeners in it.
 
     Raises:

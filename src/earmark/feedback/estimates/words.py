@@ -11,6 +11,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+OWN_WORDS = ("tag", "comment")  # kinds of events that say a word of the listener's own
+
 # fmt: off
 _PERSONAL = frozenset({
     "favorite", "favourite", "myfavorite", "myfavourite", "favorites", "favourites", "seenlive", "iown", "albumsiown",
@@ -22,6 +24,20 @@ _PERSONAL = frozenset({
 # fmt: on
 _NO_PLURALS = frozenset({"blues"})
 _SHORTEST = 2
+
+
+def in_vocabulary(said: pd.DataFrame, *, min_listeners: int, max_share: float) -> pd.DataFrame:
+    """``said`` with tags and words of comments as the vocabulary has them; None where they have no place in it.
+
+    Args:
+        said: ``track, listener, kind, word, value``; feelings stay as they are.
+        min_listeners: As for `vocabulary`.
+        max_share: Likewise, of the tracks of which any word was said.
+    """
+    own = said["kind"].isin(OWN_WORDS)
+    words = said[own]
+    kept = vocabulary(words, words["track"].nunique(), min_listeners=min_listeners, max_share=max_share)
+    return said.assign(word=said["word"].where(~own, words["word"].map(kept)))
 
 
 def vocabulary(said: pd.DataFrame, tracks: int, *, min_listeners: int, max_share: float) -> Mapping[str, str]:

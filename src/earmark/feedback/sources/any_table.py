@@ -78,7 +78,15 @@ def _parquet(part: Part, columns: Collection[str], check: Check) -> Iterator[tup
 
 
 def _values(column: Any) -> list[Any]:
-    """What stands in a column; `_UNREADABLE` for years beyond 9999, unknown time zones, texts that are no UTF-8."""
+    """What stands in a column; `_UNREADABLE` for years beyond 9999, unknown time zones, texts that are no UTF-8.
+
+    Texts may be stored as plain bytes: some programs write them so.
+    """
+    import pyarrow as pa
+
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return [_value(cell) for cell in column]
     try:
         found: list[Any] = column.to_pylist()
     except (ValueError, OverflowError, LookupError):
@@ -88,7 +96,8 @@ def _values(column: Any) -> list[Any]:
 
 def _value(cell: Any) -> Any:
     try:
-        return cell.as_py()
+        value = cell.as_py()
+        return value.decode() if isinstance(value, bytes) else value
     except (ValueError, OverflowError, LookupError):
         return _UNREADABLE
 

@@ -114,7 +114,7 @@ def only_part(path: Path, places: Sequence[str], needed: str) -> Part:
 
 
 def columns_of(names: Sequence[str], known: AbstractSet[str]) -> str:
-    """Which columns a table has, for a message; or how many, if ``names`` may be its first row: that may name people."""
+    """Which columns a table has, for a message; or how many, if ``names`` may be a row: that could name somebody."""
     if not names or (known & set(names) and not any(_DATA.search(name) for name in set(names) - known)):
         return some(names)
     return f"{len(names)} other column{'s' if len(names) > 1 else ''}, or no header"

@@ -11,10 +11,10 @@ The table (three header lines, texts over several lines) is that of `earmark.cat
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
-from earmark.catalogue.sources.fma import TRACKS, FmaSource, audio_of, count_of, created
+from earmark.catalogue.sources.fma import TRACKS, FmaSource, audio_of
 from earmark.catalogue.sources.library import as_seconds, as_text
 from earmark.catalogue.sources.tables import Row as TableRow
 from earmark.catalogue.sources.tables import whole
@@ -80,11 +80,12 @@ def _events(row: TableRow) -> tuple[Event, ...]:
 
 
 def _times(row: TableRow, column: str) -> int | None:
-    return None if row.get(f"track.{column}") in _NOT_COUNTED else count_of(row, column)
+    text = row.get(f"track.{column}")
+    return None if text is None or text in _NOT_COUNTED else whole(text.removesuffix(".0"), column, 0, 10**12)
 
 
 def _song(row: TableRow) -> Song:
-    since = created(row)
+    since_us = _created_us(row)
     return Song(
         FmaCounts.service,
         str(whole(row["track_id"], "track_id", 0, 999_999)),
@@ -93,5 +94,18 @@ def _song(row: TableRow) -> Song:
         as_text(row.get("album.title")),
         duration_s=as_seconds(row.get("track.duration")),
         track_id=audio_of(row),
-        since_us=None if since is None else from_datetime(since, UTC),
+        since_us=since_us,
     )
+
+
+def _created_us(row: TableRow) -> int | None:
+    """When the track's page was made.
+
+    Raises:
+        ValueError: It is no date.
+    """
+    text = row.get("track.date_created")
+    try:
+        return from_datetime(datetime.fromisoformat(text), UTC) if text else None
+    except (ValueError, OverflowError):
+        raise ValueError(f"date_created is {text!r}, no date such as 2008-11-26 01:48:12") from None

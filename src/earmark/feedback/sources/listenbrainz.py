@@ -244,7 +244,7 @@ def _metadata(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _ids(row: Mapping[str, Any], data: Mapping[str, Any], info: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """ListenBrainz's id of the names, and the recording's MusicBrainz id, in small letters; None where there is none."""
+    """ListenBrainz's id of the names, and the recording's MusicBrainz id, in small letters; or None."""
     mapping = data.get("mbid_mapping") or row.get("mbid_mapping") or info.get("mbid_mapping")
     return _first_id("recording_msid", row, data, info), _first_id("recording_mbid", mapping, row, info)
 

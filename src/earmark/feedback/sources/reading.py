@@ -6,6 +6,7 @@ alone; the next one is read as if nothing had been.
 
 import io
 import lzma
+import os
 import re
 import tarfile
 import zipfile
@@ -23,6 +24,7 @@ from earmark.errors import FeedbackError
 from earmark.feedback.sources.source import Refused
 
 _CHUNK = 1 << 20  # bytes
+_HEAD = 1 << 10  # bytes
 _MOST_PIECES = 256  # an object may be cut at so many places that look like its end, in names or nested lists
 _LARGEST_ROW = 1 << 24  # bytes
 _LARGEST_WHOLE = 1 << 30  # bytes
@@ -107,16 +109,30 @@ def all_parts(path: Path) -> list[Part]:
     """
     try:
         if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.is_file() and not _of_macos(file.name))
+            files = sorted(file for file in _below(path) if file.is_file() and not _of_macos(file.name))
             return [
                 part for file in files for part in _within(file, file.relative_to(path).as_posix(), archives_too=True)
             ]
         return list(_within(path, path.name, archives_too=True))
     except OSError as error:
         raise FeedbackError(
-            f"{path} cannot be read ({error.strerror or error}; seen from {Path.cwd()}). Give the file, folder or "
-            "archive of the export as you got it."
+            f"{error.filename or path} cannot be read ({error.strerror or error}; seen from {Path.cwd()}). Give the "
+            "file, folder or archive of the export as you got it."
         ) from None
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """What is no folder. Unlike `Path.rglob`, it passes over none that cannot be read.
+
+    Raises:
+        OSError: There is one.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for here, _, names in os.walk(folder, onerror=refuse):
+        yield from (Path(here, name) for name in names)
 
 
 def some_of(found: list[Part], path: Path, needed: str) -> list[Part]:
@@ -202,8 +218,8 @@ def _array_begin(stream: IO[bytes], part: Part) -> bytes:
             break
     if not head.startswith(b"["):
         raise FeedbackError(
-            f"{part.name} does not begin as a JSON array of plays ({head[:20]!r}). Is the download complete, and is it "
-            "the right file of the export?"
+            f"{part.name} does not begin as a JSON array of plays, with [, but with {head[:1]!r}. Is the download "
+            "complete, and is it the right file of the export?"
         )
     return head[1:].lstrip()
 
@@ -301,18 +317,23 @@ def text_of(part: Part) -> Iterator[str]:
     """The lines of a text in UTF-8 (or UTF-16, by its byte-order mark), line breaks included.
 
     Raises:
-        FeedbackError: It is neither.
+        FeedbackError: It is neither, or no text at all.
     """
     with part.open() as stream:
         buffered = io.BufferedReader(cast(io.RawIOBase, stream)) if not hasattr(stream, "peek") else stream
-        head = cast(io.BufferedReader, buffered).peek(2)[:2]
-        encoding = "utf-16" if head in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+        head = cast(io.BufferedReader, buffered).peek(_HEAD)[:_HEAD]
+        encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
         number = 0
         try:
             for line in io.TextIOWrapper(buffered, encoding=encoding, newline=""):
                 number += 1
                 yield line
         except UnicodeDecodeError:
+            if b"\0" in head and encoding != "utf-16":
+                raise FeedbackError(
+                    f"{part.name} is no text, but a recording, a picture or the like: it begins as none does. Give the "
+                    "file of the export that holds a table."
+                ) from None
             raise FeedbackError(
                 f"{part.name} is no {encoding.removesuffix('-sig').upper()}: soon after line {number} there are "
                 "letters of another encoding, perhaps that of an older spreadsheet. Save it as UTF-8. What stood "

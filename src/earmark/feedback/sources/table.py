@@ -24,9 +24,10 @@ Capitals, hyphens and underscores do not matter (``THUMBS_UP``); all words are i
 say the meaning: ``--events "star=like,heard=play"``.
 
 **When** is said by ``time``: ISO 8601, seconds or milliseconds since 1970 (whichever its size says), or as
-``--time-format`` tells (Python's strptime). What names no time zone is in the row's ``zone`` (``Europe/Paris``), else
-as far ahead of UTC as ``--utc-offset-hours`` says. Without a time a row is a state: the next of the same listener,
-song and kind takes its place. So a table of single plays needs times, and a table of counts ``times``.
+``--time-format`` tells (Python's strptime). What names no time zone is in the row's ``zone`` (``Europe/Paris``; a row
+with one that is unknown is refused), else as far ahead of UTC as ``--utc-offset-hours`` says. Without a time a row is a
+state: the next of the same listener, song and kind takes its place. So a table of single plays needs times, and a table
+of counts ``times``.
 
 Reasons for refusing a row name columns, and never what stands in them: it may be somebody's name.
 """

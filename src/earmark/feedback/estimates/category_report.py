@@ -8,8 +8,9 @@ import pandas as pd
 
 from earmark.errors import FeedbackError
 from earmark.feedback.estimates.categories import NEVER, SURE, TOO_FEW, UNSURE
+from earmark.feedback.estimates.factors import FEWEST
 from earmark.files import read_json
-from earmark.workspace import CATEGORIES, CATEGORY_NAMES
+from earmark.workspace import CATEGORIES, CATEGORY_NAMES, EVIDENCE_SUMMARY
 
 
 def category_lines(root: Path, *, as_json: bool = False) -> Iterator[str]:
@@ -45,6 +46,17 @@ def category_lines(root: Path, *, as_json: bool = False) -> Iterator[str]:
     counts = members["status"].value_counts()
     rest = [f"{counts[status]} {status}" for status in (UNSURE, TOO_FEW, NEVER) if status in counts]
     if not listed:
-        yield "There are no categories: too few listeners have heard too few songs."
-    if rest:
+        yield from _none(root)
+    elif rest:
         yield f"Songs that belong to none: {', '.join(rest)}."
+
+
+def _none(root: Path) -> Iterator[str]:
+    """That there are no categories, and what has to be there."""
+    told = read_json(root / EVIDENCE_SUMMARY) if (root / EVIDENCE_SUMMARY).is_file() else None
+    heard = f": {told['listeners']:,} have heard {told['tracks_heard']:,} of its tracks" if told else ""
+    yield f"There are no categories: too few listeners have heard too few tracks of the catalogue{heard}."
+    yield (
+        f"Needed are {FEWEST} listeners and {FEWEST} tracks, as many listeners in all as feedback.min_listeners says, "
+        "and some tracks that as many have heard as categories.min_listeners says (both in params.yaml)."
+    )
