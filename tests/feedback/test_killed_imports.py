@@ -151,13 +151,14 @@ class TestAnImporter:
         """It dies in the middle of a transaction, with what it has written locked."""
         with Store(url) as store:
             store.use_key(KEY)
-        writers = [process(url, 0, 2000, pause=0.005), process(url, 1000, 2000, pause=0.005)]
-        doomed = process(url, 500, 2000, dies="inside", n=4)
+        writers = [process(url, 0, 2000, pause=0.005), process(url, 1000, 1000, pause=0.005)]
+        doomed = process(url, 500, 2500, dies="inside", n=4)  # five of its batches are its own, however late it is
         doomed.communicate(timeout=120)
         assert doomed.returncode == -signal.SIGKILL
         for writer in writers:
             ended(writer)
         with Store(url) as store:
+            again(store)
             has_all_and_nothing_twice(store)
 
 
