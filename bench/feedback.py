@@ -3,7 +3,7 @@
 1. A million events in Spotify's extended format and in ListenBrainz's, through the door into SQLite: read, matched with
    a catalogue, judged by Great Expectations, hashed, stored, flagged. Beside it the peer: pandas, as a data team would
    write it in an afternoon (read_json, drop_duplicates, to_sql), which does a part of that. Each in a process of its
-   own; memory at a tenth and at the whole.
+   own; memory at the half and at the whole.
 2. Ten million events in the store; its snapshot, the evidence and all targets.
 3. Emotify: noise ceilings of the listeners' answers, and how often answers of held-out listeners lie within the
    intervals that the others predict.
@@ -71,12 +71,12 @@ def main() -> None:
     SCRATCH.mkdir(parents=True)
     figures: dict[str, float] = {}
     for name, write in (("spotify", write_spotify), ("listenbrainz", write_listenbrainz)):
-        for events in (arguments.events // 10, arguments.events):
+        for events in (arguments.events // 2, arguments.events):
             folder = SCRATCH / f"{name}-{events}"
             alone(write, folder, events)  # a child begins with its parent's peak, so the parent stays small
             seconds, peak, stored = alone(measured_import, name, folder)
             assert stored == events, (stored, events)
-            suffix = "" if events == arguments.events else "_tenth"
+            suffix = "" if events == arguments.events else "_half"
             figures[f"{name}_events_per_minute{suffix}"] = events / seconds * 60
             figures[f"{name}_peak_mib{suffix}"] = peak
             print(f"{name:13s} {events:>9,} events  {seconds:6.1f} s  {peak:5.0f} MiB", flush=True)

@@ -21,7 +21,7 @@ from earmark.feedback.store import Batch, Store
 from earmark.params import Params, load_params
 
 ROOT = Path(__file__).parent.parent
-SEEDS = (101, 102, 103, 104, 105)  # of no world that anything was chosen by
+SEEDS = (201, 202, 203, 204, 205)  # of no world that anything was chosen by
 SONGS = 350
 LEVELS = (1, 5, 10, 20, 40, 80)  # listeners, from which a level of evidence begins
 _DAY_US = 86_400_000_000

@@ -13,7 +13,10 @@ continuous propensity. β is one number, fitted to all pairs; where exposure is 
 segment, affinity counts from the mean of the segment, whose own average listener it is about.
 
 Affinity is that of implicit factors of who met what (liking has no part in it), and cross-fitted: no pair has a part in
-its own. What it cannot correct is selection that who-met-what does not show.
+its own. It is known only roughly (from the few songs that somebody met), and what is found by a rough measure is too
+small (regression dilution: Carroll, Ruppert, Stefanski & Crainiceanu, "Measurement error in nonlinear models", 2006).
+So β counts for half as much again as was found; docs/development.md says how that was chosen. What cannot be corrected
+is selection that who-met-what does not show.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,6 +40,7 @@ _FIT = 1_000_000  # pairs are enough for one number
 _ROUNDS = 60
 _SPREAD = 0.5  # variance of the songs' logits, for the fit of beta alone
 _MOST = 3.0  # standard deviations
+_DILUTED = 1.5  # the slope along affinity itself, for each of that along the affinity that is known
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class Exposed:
     Attributes:
         affinity: Of each pair, in standard deviations over those who have not met the song, within ±3; shape
             ``(pairs,)``.
-        slope: β: by how many logits liking grows with a standard deviation of affinity; at least 0.
+        slope: β: by how many logits liking grows with a standard deviation of affinity, dilution made up for; at least
+            0.
         levels: By segment: the mean affinity of those in it who have not met the song, by the track's number.
     """
 
@@ -72,7 +77,7 @@ def exposed(pairs: pd.DataFrame, log_ratios: Floats, seed: int, segments: Mappin
         return nothing
     members = [np.flatnonzero(np.isin(listeners, segment)) for segment in segments.values()]
     affinity, means = _affinities(track, listener, len(tracks), len(listeners), seed, members)
-    slope = _slope(track, affinity, log_ratios, seed)
+    slope = _DILUTED * _slope(track, affinity, log_ratios, seed)
     if slope == 0:
         return nothing
     levels = np.zeros((len(segments), int(tracks[-1]) + 1))
