@@ -9,6 +9,7 @@
 What lies there stays; an export that was imported to its end is passed over the next time.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,8 +44,13 @@ class Waiting:
         return f"{self.name}/{self.number}"
 
     def without_name(self, text: str) -> str:
-        """``text``, in which the path may stand, without the listener's name."""
-        return text if self.listener is None else text.replace(self.path.name, f"{_LISTENER}…")
+        """``text``, in which the path and those of files may stand, without the listener's name."""
+        if self.listener is None:
+            return text
+        text = text.replace(self.path.name, f"{_LISTENER}…")
+        for name in re.findall(r"[^\W_]{3,}", self.listener):
+            text = re.sub(re.escape(name), "…", text, flags=re.IGNORECASE)
+        return text
 
     def source(self) -> FeedbackSource:
         """What reads it."""
