@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 DATA ?=
+WEIGHTS ?=
 
 # Nothing calls home, and nothing is written outside the project.
 export DO_NOT_TRACK = 1
@@ -13,7 +14,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export BENTOML_DO_NOT_TRACK = True
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help setup demo up test lint format lock bench-emotify bench-catalogue bench-duplicates bench-features bench-feedback bench-road clean
+.PHONY: help setup demo up test lint format lock bench-emotify bench-catalogue bench-duplicates bench-features bench-feedback bench-portable bench-road bench-transfer clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -66,6 +67,14 @@ bench-gpu: setup  ## what a GPU is worth: spectrograms, training, prediction (a 
 
 bench-catalogue: setup  ## what a million tracks cost, and ten thousand small files (about ten minutes)
 	$(BIN)/python bench/catalogue.py
+
+bench-portable: setup  ## is what is exported the network? make bench-portable DATA=path/to/emotify (about ten minutes)
+	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-portable DATA=path/to/emotify"; exit 2; }
+	$(BIN)/python bench/portable.py "$(DATA)"
+
+bench-transfer: setup  ## 20 songs a class, with others' weights: make bench-transfer DATA=path/to/emotify WEIGHTS=weights/musicnn
+	@test -n "$(DATA)" -a -n "$(WEIGHTS)" || { echo "Say where Emotify and the weights lie: make bench-transfer DATA=path/to/emotify WEIGHTS=weights/musicnn"; exit 2; }
+	$(BIN)/python bench/transfer.py "$(DATA)" "$(WEIGHTS)"
 
 bench-road: setup  ## how long the road takes: demo, second demo, no-op repro, help, songbook
 	$(BIN)/python bench/road.py

@@ -13,8 +13,8 @@ process each, the CPU's with ``CUDA_VISIBLE_DEVICES`` empty; each kind of work i
   network. ``loader_share``: of an epoch's time, what the data loader alone takes. ``peak_mib``: of the GPU's memory.
   ``accuracy`` and ``tag_error`` (mean absolute, of the shares) are on songs held out. ``repeat_difference``: the
   largest between the weights of two short trainings alike;
-* ``predictions``: waveforms to answers, one at a time; on the CPU by `NetworkPredictor`. That knows no GPU: there its
-  steps are taken by hand. ``probability_difference`` is the largest between the two, of the same network.
+* ``predictions``: waveforms to answers, one at a time, by `NetworkPredictor`, its spectrograms made where the network
+  is. ``probability_difference`` is the largest between the two, of the same network.
 
     .venv/bin/python bench/gpu.py
 
@@ -29,12 +29,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import torch
@@ -44,14 +41,15 @@ from copies import encode
 from earmark.audio.accepted import decoder
 from earmark.audio.extraction import Job, Wanted, extract
 from earmark.audio.features import Extractor, LogMelArray
-from earmark.audio.spectrogram import frames_of
 from earmark.catalogue.reading import read_recording
 from earmark.files import read_json, sha256_of, write_json
+from earmark.model.answers import Inputs
 from earmark.model.examples import Examples
-from earmark.model.excerpts import spread
-from earmark.model.network import GenreNetwork
-from earmark.model.predictor import NetworkPredictor, load_predictor
-from earmark.model.training import Epoch, Settings, _training_loader, fit
+from earmark.model.loading import training_loader
+from earmark.model.network import MusicNetwork
+from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.predictor import load_predictor
+from earmark.model.training import Epoch, Settings, fit
 from earmark.params import Network, load_params
 from earmark.workers import cores
 from earmark.workspace import PARAMS
@@ -63,7 +61,7 @@ FILE_SECONDS, FILE_RATE_HZ, FILES, FEW, PIECES = 10.0, 44_100, 2_000, 64, 100
 SONGS, HELD_OUT, LARGE_SONGS, SHORT_SONGS = 2_000, 400, 256, 128
 GENRES, TAGS, EPOCHS = 8, 20, 4
 P = load_params(ROOT / PARAMS)
-LARGE = dataclasses.replace(P.network, channels=64, blocks=5)
+LARGE = dataclasses.replace(P.network, size="large")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -167,7 +165,7 @@ def extraction(files: list[Path], folder: Path) -> float:
 class Trained:
     """A network, and what its training took; the epoch is the mean of all but the first."""
 
-    network: GenreNetwork
+    network: MusicNetwork
     excerpts: int  # of an epoch
     epoch_seconds: float
     loader_seconds: float
@@ -179,9 +177,10 @@ class Trained:
         return speed | ({f"{name}_peak_mib": self.peak_mib} if DEVICE == "cuda" else {})
 
 
-def train(size: Network, examples: Examples, epochs: int = EPOCHS) -> Trained:
-    """Fit a network of that size."""
-    settings = Settings(P.frontend, size, dataclasses.replace(P.training, epochs=epochs), P.augmentation)
+def train(how: Network, examples: Examples, epochs: int = EPOCHS) -> Trained:
+    """Fit such a network, on one device."""
+    training = dataclasses.replace(P.training, epochs=epochs, patience=0, devices=1)
+    settings = Settings(P.frontend, how, training, P.augmentation)
     ends: list[float] = []
 
     def told(_: Epoch) -> None:
@@ -189,55 +188,42 @@ def train(size: Network, examples: Examples, epochs: int = EPOCHS) -> Trained:
 
     if DEVICE == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    network, _ = fit(examples, None, settings, classes=GENRES, tags=TAGS, on_epoch=told)
+    network, _ = fit(examples, None, settings, on_epoch=told)
     peak = torch.cuda.max_memory_allocated() / 2**20 if DEVICE == "cuda" else 0.0
-    module: Any = SimpleNamespace(current_epoch=0)
     began = time.perf_counter()
-    for _ in _training_loader(examples, settings, module):
+    for _ in training_loader(examples, training, frames=settings.frames, epoch=lambda: 0):
         pass
     loader = time.perf_counter() - began
     excerpts = len(examples) * P.training.excerpts_per_epoch
     return Trained(network, excerpts, (ends[-1] - ends[0]) / (epochs - 1), loader, peak)
 
 
-def predictor_of(network: GenreNetwork) -> NetworkPredictor:
+def predictor_of(network: MusicNetwork) -> NetworkPredictor:
     """The network, ready to answer."""
     genres, tags = (tuple(f"{kind} {i:02d}" for i in range(n)) for kind, n in (("genre", GENRES), ("tag", TAGS)))
-    return NetworkPredictor(genres, P.frontend, frozenset(), "", tags=tags, network=network, size=P.network)
+    return NetworkPredictor(genres, P.frontend, frozenset(), "", tags=tags, networks=(network,), how=P.network)
 
 
 def judged(predictor: NetworkPredictor, held_out: Examples) -> dict[str, float]:
     """How well it answers, always on the CPU."""
-    assert held_out.tags is not None
-    probabilities, shares = zip(*map(predictor.answer_of_log_mel, held_out.log_mels), strict=True)
-    right = np.argmax(probabilities, axis=1) == held_out.labels
-    return {"accuracy": float(right.mean()), "tag_error": float(np.abs(shares - held_out.tags[:, 0]).mean())}
+    answers = predictor.answers([Inputs(log_mel) for log_mel in held_out.log_mels])
+    right = answers.genres.argmax(axis=1) == held_out.labels
+    return {"accuracy": float(right.mean()), "tag_error": float(np.abs(answers.shares - held_out.tags[:, 0]).mean())}
 
 
 def predictions(folder: Path, waveforms: list[torch.Tensor]) -> tuple[NDArray[np.float64], float]:
     """Genre probabilities, shape ``(waveforms, genres)``, and the seconds that all took."""
-    predictor = load_predictor(folder)
-    assert isinstance(predictor, NetworkPredictor)
-    answer = by_hand(predictor) if DEVICE == "cuda" else lambda waveform: predictor.probabilities([waveform])[0]
+    predictor = load_predictor(folder, device=DEVICE)
+    extractor = Extractor(predictor.frontend, DEVICE)
+
+    def answer(waveform: torch.Tensor) -> NDArray[np.float64]:
+        return np.asarray(predictor.answers([Inputs(extractor.log_mel(waveform))]).genres[0])
+
     for waveform in waveforms[:5]:
         answer(waveform)
     began = time.perf_counter()
     probabilities = [answer(waveform) for waveform in waveforms]
     return np.stack(probabilities), time.perf_counter() - began
-
-
-def by_hand(predictor: NetworkPredictor) -> Callable[[torch.Tensor], NDArray[np.float64]]:
-    """What the predictor does, on the GPU."""
-    extractor, network = Extractor(predictor.frontend, DEVICE), predictor.network.to(DEVICE)
-    frames = frames_of(predictor.size.excerpt_seconds, predictor.frontend)
-
-    def answer(waveform: torch.Tensor) -> NDArray[np.float64]:
-        excerpts = spread(extractor.log_mel(waveform), frames=frames, count=predictor.size.excerpts)
-        with torch.inference_mode():
-            logits, _ = network.heads(torch.from_numpy(excerpts).to(DEVICE).transpose(1, 2).float())
-            return np.asarray(logits.log_softmax(dim=1).mean(dim=0).double().softmax(dim=0).cpu().numpy())
-
-    return answer
 
 
 # What is made up.
@@ -293,7 +279,8 @@ def songs(count: int, seed: int) -> Examples:
     with ThreadPoolExecutor(cores()) as pool:
         log_mels = list(pool.map(log_mel, range(count)))
     known = (random.random((count, TAGS)) < 0.7) * random.random((count, TAGS))
-    return Examples(log_mels, labels, np.stack([shares[labels], known], axis=1).astype(np.float32))
+    tags = np.stack([shares[labels], known], axis=1).astype(np.float32)
+    return Examples.of(log_mels, labels, classes=GENRES, tags=tags)
 
 
 def _sized(number: int, share: float) -> int:

@@ -25,7 +25,7 @@ from earmark.errors import ToolError
 from earmark.files import read_json
 from earmark.params import Params, load_params
 from earmark.stack import Stack, only_one, show, stop_on_signals
-from earmark.workspace import CATALOGUE, LOGS, METRICS, PARAMS, RUN, SPLITS
+from earmark.workspace import CATALOGUE, LOGS, METRICS, MODELS, PARAMS, RUN, SPLITS
 
 INTERRUPTED = 130
 SONGS = 8
@@ -204,7 +204,7 @@ def _show_answers(root: Path, songs: Sequence[Song], answers: Sequence[dict[str,
     scores, model = read_json(root / METRICS), answers[0]["model"]
     tested = f"{scores['test_tracks']} test tracks of {scores['test_groups']} groups"
     click.echo(f"\n   {right} of {len(songs)} right. So few prove nothing; accuracy on all {tested}:")
-    for kind in ("network", "forest", "majority"):
+    for kind in (*MODELS, "majority"):
         own = scores[kind]
         click.echo(f"   {kind:<9} {own['accuracy']:.3f} [{own['accuracy_low']:.3f}, {own['accuracy_high']:.3f}]")
     click.echo(f"   Answered by version {model['version']} of {model['name']}, run {model['run_id']}.")

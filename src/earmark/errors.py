@@ -50,3 +50,9 @@ class FeedbackError(EarmarkError):
     """A listening history cannot be read or kept, or there is too little of it for what was asked."""
 
     exit_code = 8
+
+
+class GateError(EarmarkError):
+    """A model does not pass the gates of params.yaml, so it is not promoted."""
+
+    exit_code = 9

@@ -10,7 +10,8 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, cast
 
 import yaml
 
@@ -158,6 +159,7 @@ class Categories:
 class Tags:
     """What of the feedback the model learns besides the genre."""
 
+    appeal: bool
     feelings: bool
     words: bool
     categories: bool
@@ -197,11 +199,12 @@ class Frontend:
 
 @dataclass(frozen=True)
 class Network:
-    """The convolutional network's size, and how it listens."""
+    """The network's size (see `earmark.model.network.SIZES`), and how it listens."""
 
-    channels: Count
-    blocks: Count
+    size: Literal["tiny", "small", "large"]
+    pooling: Literal["mean_max", "attention"]
     dropout: Share
+    embedding: Literal["none", "listeners"]
     excerpt_seconds: Positive
     excerpts: Count
 
@@ -212,44 +215,154 @@ class Training:
 
     seed: Seed
     epochs: Count
+    patience: Whole
     batch_size: Count
     excerpts_per_epoch: Count
+    balance: Share
     learning_rate: Positive
-    weight_decay: Amount
-    label_smoothing: Share
     warmup_share: Share
-    tag_share: Share
+    gradient_clip: Amount
     averaging: Share
+    weight_decay: Amount
+    penalty: Amount
+    penalty_p: Annotated[int, Range(1, 4)]
+    label_smoothing: Share
+    relabelling: Share
+    tag_share: Share
+    embedding_share: Share
+    start_from: str
+    precision: Literal["auto", "32", "bf16", "16"]
+    compile: bool
+    devices: Whole
+    nodes: Count
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """How the network learns to hear before it is taught anything; see `earmark.model.pretraining`."""
+
+    seed: Seed
+    epochs: Count
+    batch_size: Annotated[int, Range(2)]
+    learning_rate: Positive
+    temperature: Positive
+    projection: Count
+    strength: Annotated[float, Range(0, 2)]
+
+
+@dataclass(frozen=True)
+class Between:
+    """A number that `earmark tune` looks for from ``low`` to ``high``: of ``log``, by ratios instead of differences."""
+
+    name: str
+    low: float
+    high: float
+    log: bool
+
+
+@dataclass(frozen=True)
+class Among:
+    """A value that `earmark tune` looks for among ``choices``."""
+
+    name: str
+    choices: list[bool | int | float | str]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """A search for better values; ``space`` is checked by `earmark.model.search_space`, where it is used."""
+
+    seed: Seed
+    trials: Count
+    folds: Annotated[int, Range(2)]
+    repeats: Count
+    space: list[Between | Among]
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is changed at random about each training excerpt; 0 turns a change off."""
+    """What is changed at random about each training excerpt; 0 turns a change off, and so does what is not named."""
 
-    mixup_alpha: Amount
-    frequency_mask: Whole
-    time_mask: Whole
-    gain_db: Amount
-    equaliser: Amount
+    mixup_alpha: Amount = 0.0
+    frequency_mask: Whole = 0
+    time_mask: Whole = 0
+    gain_db: Amount = 0.0
+    equaliser_db: Amount = 0.0
+    noise_share: Share = 0.0
+    noise_snr_db: Annotated[float, Range(-40, 100)] = 10.0
+    pitch_semitones: Annotated[float, Range(0, 12)] = 0.0
+    tempo_share: Annotated[float, Range(0, 0.5)] = 0.0
+    rotation: bool = False
+    segment_mixing: Share = 0.0
 
 
 @dataclass(frozen=True)
 class Forest:
-    """The random forest on descriptors: the honest baseline."""
+    """Trees on descriptors: the honest baseline."""
 
     seed: Seed
+    kind: Literal["random_forest", "gradient_boosting"]
     trees: Count
-    max_features: str
+    max_features: Literal["sqrt", "log2", "all"]
     min_samples_leaf: Count
+    learning_rate: Positive
+    features: Literal["all", "sure"] | Count
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Kernel machines on descriptors, and on what the encoder in the folder ``encoder`` hears."""
+
+    seed: Seed
+    encoder: str
+    max_songs: Count
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the models learn about how sure they are, from songs that they were not fitted to."""
+
+    folds: Whole
+    coverage: Part
+    by_class: bool
+    least_accuracy: Share
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How sure a score is: a bootstrap over groups."""
+    """How sure a score is: a bootstrap over groups; and what the report lets people hear."""
 
     seed: Seed
     resamples: Count
     confidence: Part
+    worst_errors: Whole = 10
+    excerpt_seconds: Annotated[float, Range(0, 30)] = 6.0
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How much is listened to in order to say what the network heeds; see `earmark.model.explaining`."""
+
+    seed: Seed
+    songs_per_class: Count
+    excerpts: Count
+    steps: Count
+    randoms: Count
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What a challenger has to pass to be promoted; see `earmark.model.promotion`."""
+
+    min_gain: Share
+    equal_margin: Share
+    cheaper: Part
+    max_class_drop: Share
+    max_ece: Share
+    max_latency_ms: Positive
+    max_size_mib: Positive
+    max_looks: Count
+    rounds: Count
 
 
 @dataclass(frozen=True)
@@ -288,8 +401,14 @@ class Params:
     network: Network
     training: Training
     augmentation: Augmentation
+    pretraining: Pretraining
+    tuning: Tuning
     forest: Forest
+    machine: Machine
+    calibration: Calibration
     evaluation: Evaluation
+    explanation: Explanation
+    gates: Gates
     registry: Registry
     service: Service
 
@@ -348,6 +467,14 @@ def _value(kind: Any, value: Any, *, where: str) -> Any:
         if value not in allowed:
             raise ParamsError(f"{where} should be {allowed}, but is {value!r}.")
         return value
+    if origin in (Union, UnionType):
+        refused = []
+        for alternative in arguments:
+            try:
+                return _value(alternative, value, where=where)
+            except ParamsError as error:
+                refused.append(str(error))
+        raise ParamsError(" Or: ".join(refused))
     if origin is Literal:
         if value not in arguments:
             raise ParamsError(f"{where} should be one of {', '.join(arguments)}, but is {value!r}.")

@@ -10,6 +10,7 @@ from earmark.errors import EarmarkError
 PARAMS = Path("params.yaml")
 EXPECTATIONS = Path("expectations.yaml")
 TAXONOMY = Path("data/taxonomy.yaml")
+CORRECTIONS = Path("data/corrections.csv")
 
 # A collection is one folder: tracks.parquet, refused.csv and audio/.
 COLLECTIONS = Path("data/collections")
@@ -40,11 +41,17 @@ DESCRIPTORS = Path("data/descriptors.parquet")
 
 NETWORK = Path("models/network")
 FOREST = Path("models/forest")
+MACHINE = Path("models/machine")
+BLEND = Path("models/blend")
 CHAMPION = Path("models/champion")
+PRETRAINED = Path("models/pretrained")  # what training.start_from may name
+PORTABLE = Path("models/portable")  # the network for programs that have no earmark
+MODELS = {"network": NETWORK, "forest": FOREST, "machine": MACHINE, "blend": BLEND}  # the candidates of one run, by kind
 
 VALIDATION = Path("reports/validation.json")
 DATA_DOCS = Path("reports/data_docs")
 GENRE_NAMES = Path("reports/taxonomy.csv")
+CORRECTED = Path("reports/corrections.csv")
 DUPLICATE_PAIRS = Path("reports/duplicates.csv")
 DUPLICATES_SUMMARY = Path("reports/duplicates.json")
 EVIDENCE_SUMMARY = Path("reports/evidence.json")
@@ -57,13 +64,27 @@ METRICS = Path("reports/metrics.json")
 PER_CLASS = Path("reports/per_class.csv")
 CONFUSION = Path("reports/confusion.csv")
 PREDICTIONS = Path("reports/predictions.parquet")
+RELIABILITY = Path("reports/reliability.csv")
+RISK_COVERAGE = Path("reports/risk_coverage.csv")
+MISTAKES = Path("reports/mistakes.csv")
+IMPORTANCE = Path("reports/importance.csv")
+FAMILY_IMPORTANCE = Path("reports/importance_families.csv")
+SELECTION = Path("reports/selection.json")
+ATTRIBUTION = Path("reports/attribution.csv")
+ATTRIBUTION_SUMMARY = Path("reports/attribution.json")
+REPORT = Path("reports/report.html")
+LABEL_REVIEW = Path("reports/label_review.csv")
+LABEL_REVIEW_SUMMARY = Path("reports/label_review.json")
+PORTABLE_SUMMARY = Path("reports/portable.json")
 RUN = Path("reports/run.json")
 
 # Neither DVC's nor git's: what can always be made again.
 FEATURE_CACHE = Path(".earmark/features")
 SEARCH = Path(".earmark/search")
 CHECKPOINTS = Path(".earmark/checkpoints")
+TUNING = Path(".earmark/tuning.db")  # trials of `earmark tune`
 LOGS = Path(".earmark/logs")
+CORRECTIONS_LOCK = Path(".earmark/corrections.lock")
 TRAINED_WITH = Path(
     ".earmark/feedback/trained_with.json"
 )  # how much feedback there was when it last started a training

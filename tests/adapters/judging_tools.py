@@ -34,7 +34,7 @@ LIMITS: dict[str, Any] = {
 def row(name: str, genre: str | None, **changed: Any) -> dict[str, Any]:
     return (
         dict.fromkeys(SCHEMA.names)
-        | dict.fromkeys(("duplicate_group", "unreadable", "source_genre", "refused_genre", "unknown_tags"))
+        | dict.fromkeys(("duplicate_group", "unreadable", "source_genre", "refused_genre", "unknown_tags", "withdrawn"))
         | {
             "track_id": name,
             "path": f"data/collections/mine/audio/{name}",

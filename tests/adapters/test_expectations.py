@@ -23,6 +23,7 @@ OFFENDERS: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
     ("genre_present", {"genre": None}, "it has no genre", {"genre": "reel"}),
     ("genre_present", {"genre": "  "}, "it has no genre", {"genre": "jig"}),
     ("genre_in_taxonomy", {"refused_genre": "gabber"}, "'gabber' has no place", {"source_genre": "gabber"}),
+    ("label_not_withdrawn", {"genre": None, "withdrawn": "its label (reel) was withdrawn"}, "(reel) was withdrawn", {}),
     ("group_present", {"group": ""}, "no group", {"group": "track:odd"}),
     ("duration_in_range", {"duration_s": 2.99}, "it lasts 2.99 s; needed: 3 to 600 s", {"duration_s": 3.0}),
     ("duration_in_range", {"duration_s": 600.01}, "it lasts 600.01 s", {"duration_s": 600.0}),

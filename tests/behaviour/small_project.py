@@ -31,7 +31,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "validation": {"min_tracks_per_genre": 5, "min_groups_per_genre": 5},
     "categories": {"count": 2},
     "split": {"test_share": 0.3},  # no tag is scored on fewer than ten songs
-    "network": {"channels": 4, "blocks": 2, "excerpt_seconds": 1.024, "excerpts": 2},
+    "network": {"size": "tiny", "excerpt_seconds": 1.024, "excerpts": 2},
     "training": {"epochs": 20, "batch_size": 8, "excerpts_per_epoch": 2},
     "forest": {"trees": 20},
     "evaluation": {"resamples": 200},
@@ -41,7 +41,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
 EMBEDDED = {"MLFLOW_TRACKING_URI": ""}
 
 # What a project consists of, besides the files of the root itself.
-_PARTS = ("src/", "flows/", "data/", ".dvc/")
+_PARTS = ("src/", "flows/", "data/", "weights/", ".dvc/")
 
 
 def make_project(folder: Path) -> Path:
@@ -49,7 +49,8 @@ def make_project(folder: Path) -> Path:
     root = folder / "project"
     root.mkdir()
     for name in git(CHECKOUT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
-        if name.startswith(_PARTS) or "/" not in name:
+        wanted = name.startswith(_PARTS) or "/" not in name
+        if wanted and (CHECKOUT / name).is_file():  # git still lists what was taken away since the last commit
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(CHECKOUT / name, root / name)
     content = yaml.safe_load((root / "params.yaml").read_text())

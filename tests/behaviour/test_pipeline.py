@@ -12,7 +12,7 @@ from small_project import STROKES_HZ, TAUGHT, run_dvc, tone
 from earmark.adapters import dvc
 from earmark.catalogue.imports.using import use
 from earmark.model.predictor import load_predictor
-from earmark.workspace import SILENCE
+from earmark.workspace import MODELS, SILENCE
 from scratch import git
 
 pytestmark = pytest.mark.slow
@@ -39,14 +39,13 @@ def test_a_second_repro_finds_nothing_to_do(built_project):
 
 
 class TestTags:
-    def test_what_listeners_tell_is_taught_to_both_models_and_scored_on_songs_that_they_have_not_heard(
+    def test_what_listeners_tell_is_taught_to_all_models_and_scored_on_songs_that_they_have_not_heard(
         self, built_project
     ):
-        for kind in ("network", "forest"):
-            about = json.loads((built_project / "models" / kind / "predictor.json").read_text())
-            assert set(about["tags"]) == TAUGHT
+        for folder in MODELS.values():
+            assert set(json.loads((built_project / folder / "predictor.json").read_text())["tags"]) == TAUGHT
         scores = pd.read_csv(built_project / "reports" / "tags.csv").set_index(["model", "tag"])
-        assert set(scores.index) == {(kind, tag) for kind in ("network", "forest") for tag in TAUGHT}
+        assert set(scores.index) == {(kind, tag) for kind in MODELS for tag in TAUGHT}
         assert scores.loc[("forest", "feeling---calmness"), "r"] > 0.4
         assert scores.loc[("forest", "feeling---calmness"), "ceiling"] > 0.8
 
@@ -66,10 +65,11 @@ class TestTags:
         use(root, "feedback", "snapshot", SILENCE)
         content = (root / "params.yaml").read_text()
         (root / "params.yaml").write_text(content.replace("epochs: 20", "epochs: 1"))
-        stages = {"evidence", "targets", "categories", "tags", "train", "train_forest", "evaluate"}
+        learning = {"train", "train_forest", "train_machine", "blend"}
+        stages = {"evidence", "targets", "categories", "tags", *learning, "evaluate"}
         assert set(ran(run_dvc(root, "repro", "evaluate"))) == stages
-        for kind in ("network", "forest"):
-            assert json.loads((root / "models" / kind / "predictor.json").read_text())["tags"] == []
+        for folder in MODELS.values():
+            assert json.loads((root / folder / "predictor.json").read_text())["tags"] == []
         metrics = json.loads((root / "reports" / "metrics.json").read_text())
         assert (metrics["tags"], metrics["categories"]) == ({}, {})
         assert metrics["forest"]["accuracy"] > metrics["majority"]["accuracy"]
@@ -85,7 +85,7 @@ def test_a_changed_training_parameter_reruns_only_what_depends_on_it_and_dvc_tel
     content = (root / "params.yaml").read_text()
     assert "epochs: 20" in content
     (root / "params.yaml").write_text(content.replace("epochs: 20", "epochs: 2"))
-    assert ran(run_dvc(root, "repro", "evaluate")) == ["train", "evaluate"]
+    assert ran(run_dvc(root, "repro", "evaluate")) == ["train", "blend", "evaluate"]
 
     (changed,) = json.loads(run_dvc(root, "params", "diff", "--json"))["params.yaml"].items()
     assert changed == ("training.epochs", {"old": 20, "new": 2, "diff": -18})

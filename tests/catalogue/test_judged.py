@@ -10,7 +10,7 @@ from earmark.catalogue.track import SCHEMA
 
 def table(*rows: dict[str, Any]) -> pd.DataFrame:
     plain = dict.fromkeys(SCHEMA.names) | dict.fromkeys(
-        ("audio_bytes", "duplicate_group", "unreadable", "source_genre", "refused_genre", "unknown_tags")
+        ("audio_bytes", "duplicate_group", "unreadable", "source_genre", "refused_genre", "unknown_tags", "withdrawn")
     )
     given = {"sample_rate_hz": 44_100, "channels": 2, "codec": "mp3", "duration_s": 60.0, "tags": ()}
     own = [{"track_id": str(n), "group": f"track:{n}", "genre": "reel"} for n in range(len(rows))]

@@ -1,19 +1,18 @@
 import hashlib
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from model_tools import FRONTEND
 
 from earmark.audio.features import FeatureCache
 from earmark.errors import CatalogueError
 from earmark.model.examples import ExcerptDataset
 from earmark.model.material import Material
-from earmark.params import Frontend
-from earmark.workspace import FEATURE_CACHE
-
-FRONTEND = Frontend(sample_rate_hz=8_000, n_fft=256, hop=128, mels=16, f_min_hz=30.0, f_max_hz=4000.0)
+from earmark.workspace import EVIDENCE, FEATURE_CACHE
 
 
 def material(root, tracks: list[tuple[str, str]]) -> Material:
@@ -58,8 +57,8 @@ class TestExamples:
             kept = [examples.log_mels[track] for track in range(50)]  # what somebody holds on to is still right
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        assert [float(excerpt.mean()) for excerpt, _ in heard] == [*map(float, range(400))] * 2
-        assert [label for _, label in heard[:4]] == [0, 1, 0, 1]
+        assert [float(excerpt.mean()) for excerpt, *_ in heard] == [*map(float, range(400))] * 2
+        assert [int(labels) for *_, labels in heard[:4]] == [0, 1, 0, 1]
         assert [float(log_mel[0, 0]) for log_mel in kept] == [*map(float, range(50))]
 
     def test_some_of_them_are_the_chosen_ones(self, cached):
@@ -85,3 +84,29 @@ class TestExamples:
         (two_songs.root / "440.0.wav").write_bytes(encode("wav", seconds=2.0, tone_hz=500.0))
         with pytest.raises(CatalogueError, match="not what was imported"):
             _ = two_songs.examples(two_songs.tracks).log_mels[1]
+
+
+class TestPlaces:
+    @pytest.fixture
+    def factors(self, tmp_path):
+        """Of three of four songs, one of them of no length at all."""
+        (tmp_path / EVIDENCE).mkdir(parents=True)
+        rows = {"track_id": ["00003", "00000", "00002"], "factors": [[3.0, 4.0], [0.0, -2.0], [0.0, 0.0]]}
+        pd.DataFrame(rows).to_parquet(tmp_path / EVIDENCE / "song_factors.parquet")
+        return material(tmp_path, [(str(i) * 64, f"{i}.wav") for i in range(4)])
+
+    def test_songs_lie_where_listeners_put_them_at_length_1_and_the_others_nowhere(self, factors):
+        towards = replace(factors, towards_listeners=True)
+        places = towards.examples(towards.tracks).places
+        assert places.dtype == np.float32
+        np.testing.assert_allclose(places, [[0, -1], [np.nan, np.nan], [0, 0], [0.6, 0.8]], rtol=1e-6)
+
+    def test_where_no_embedding_is_trained_towards_them_there_are_none(self, factors):
+        assert factors.examples(factors.tracks).places.shape == (4, 0)
+
+    def test_where_nobody_listens_there_are_none(self, tmp_path):
+        alone = replace(material(tmp_path, [("a", "x"), ("b", "y")]), towards_listeners=True)
+        assert alone.examples(alone.tracks).places.shape == (2, 0)
+
+    def test_they_are_part_of_the_datas_name(self, factors):
+        assert replace(factors, towards_listeners=True).data_hash != factors.data_hash

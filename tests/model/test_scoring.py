@@ -1,53 +1,70 @@
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from sklearn.ensemble import RandomForestClassifier
+from predictor_tools import made_calibration, made_predictor
 
 from earmark.audio.decode import decode
-from earmark.audio.descriptors import descriptor_names
-from earmark.model.network import GenreNetwork
-from earmark.model.predictor import ForestPredictor, NetworkPredictor
-from earmark.model.scoring import probabilities_of
-from earmark.params import Frontend, Network
+from earmark.model import scoring
+from earmark.model.scoring import answers_of, probabilities_of
 
-FRONTEND = Frontend(sample_rate_hz=8_000, n_fft=256, hop=128, mels=16, f_min_hz=30.0, f_max_hz=4000.0)
-SIZE = Network(channels=4, blocks=2, dropout=0.0, excerpt_seconds=0.512, excerpts=2)
-COMMON = {"labels": ("a", "b"), "frontend": FRONTEND, "trained_on": frozenset(), "data_hash": "d"}
+KINDS = ("network", "forest", "blend")
+PARTS = ("genres", "shares", "embeddings")
 
 
-@pytest.fixture(params=["network", "forest"])
-def predictor(request):
-    if request.param == "network":
-        torch.manual_seed(2)
-        return NetworkPredictor(**COMMON, network=GenreNetwork(SIZE, mels=16, classes=2).eval(), size=SIZE)
-    table = np.random.default_rng(0).normal(size=(20, len(descriptor_names())))
-    return ForestPredictor(**COMMON, forest=RandomForestClassifier(10, random_state=0).fit(table, np.arange(20) % 2))
+@pytest.fixture(scope="module")
+def made():
+    return {kind: made_predictor(kind) for kind in KINDS}
+
+
+@pytest.fixture(params=KINDS)
+def predictor(request, made):
+    return made[request.param]
 
 
 @pytest.fixture
 def tracks(tmp_path, encode):
     rows = []
-    for hertz in (220.0, 880.0):
+    for hertz in (220.0, 880.0, 330.0):
         content = encode("wav", seconds=2.0, tone_hz=hertz)
         (tmp_path / f"{hertz}.wav").write_bytes(content)
         rows.append({"content_hash": hashlib.sha256(content).hexdigest(), "path": f"{hertz}.wav"})
     return pd.DataFrame(rows)
 
 
-class TestProbabilitiesOf:
+class TestAnswersOf:
     def test_they_are_what_the_predictor_says_of_each_file(self, predictor, tracks, tmp_path):
         waveforms = [decode(tmp_path / path, sample_rate_hz=8_000, mono=True).waveform[0] for path in tracks["path"]]
-        expected = predictor.probabilities(waveforms)
-        np.testing.assert_allclose(probabilities_of(predictor, tracks, tmp_path), expected, rtol=1e-6)
+        expected = predictor.answers([predictor.inputs(waveform) for waveform in waveforms])
+        found = answers_of(predictor, tracks, tmp_path)
+        for part, tolerance in zip(PARTS, (1e-5, 1e-5, 1e-3), strict=True):  # descriptors are made in single precision
+            np.testing.assert_allclose(getattr(found, part), getattr(expected, part), rtol=tolerance, atol=tolerance)
+        np.testing.assert_array_equal(probabilities_of(predictor, tracks, tmp_path), found.genres)
+
+    @pytest.mark.parametrize("at_once", [1, 2])
+    def test_in_batches_they_are_those_of_all_at_once(self, predictor, tracks, tmp_path, monkeypatch, at_once):
+        whole = answers_of(predictor, tracks, tmp_path)
+        monkeypatch.setattr(scoring, "_AT_ONCE", at_once)
+        found = answers_of(predictor, tracks, tmp_path)
+        for part in PARTS:
+            np.testing.assert_allclose(getattr(found, part), getattr(whole, part), rtol=1e-9)
+
+    def test_raw_they_are_those_before_calibration(self, predictor, tracks, tmp_path):
+        before = answers_of(predictor, tracks, tmp_path)
+        sure = replace(predictor, calibration=made_calibration(dims=before.embeddings.shape[1]))
+        np.testing.assert_array_equal(answers_of(sure, tracks, tmp_path, raw=True).genres, before.genres)
+        np.testing.assert_allclose(
+            answers_of(sure, tracks, tmp_path).genres, sure.calibration.probabilities(before.genres)
+        )
 
     def test_the_second_time_the_audio_is_not_needed(self, predictor, tracks, tmp_path):
-        first = probabilities_of(predictor, tracks, tmp_path)
+        first = answers_of(predictor, tracks, tmp_path)
         for path in tracks["path"]:
             (tmp_path / path).unlink()
-        np.testing.assert_array_equal(probabilities_of(predictor, tracks, tmp_path), first)
+        np.testing.assert_array_equal(answers_of(predictor, tracks, tmp_path).genres, first.genres)
 
     def test_no_tracks_are_no_answers(self, predictor, tracks, tmp_path):
-        assert probabilities_of(predictor, tracks.iloc[:0], tmp_path).shape == (0, 2)
+        none = answers_of(predictor, tracks.iloc[:0], tmp_path)
+        assert len(none) == 0 and none.genres.shape == (0, 3) and none.shares.shape == (0, 3)

@@ -20,8 +20,8 @@ import torch
 import yaml
 
 from earmark.adapters.supervisor import free_port
-from earmark.model.network import GenreNetwork
-from earmark.model.predictor import NetworkPredictor
+from earmark.model.network import MusicNetwork
+from earmark.model.network_predictor import NetworkPredictor
 from earmark.params import load_params
 from scratch import CHECKOUT
 
@@ -33,10 +33,10 @@ MAX_BYTES, MAX_SECONDS, FOLLOW_SECONDS = 3_000_000, 20.0, 0.3
 def untrained(*, seed: int = 1, labels: tuple[str, ...] = LABELS) -> NetworkPredictor:
     """A real predictor with random weights; another ``seed`` gives other answers."""
     params = load_params(CHECKOUT / "params.yaml")
-    size = replace(params.network, channels=4, blocks=2, dropout=0.0, excerpt_seconds=1.024, excerpts=2)
+    how = replace(params.network, size="tiny", dropout=0.0, excerpt_seconds=1.024, excerpts=2)
     torch.manual_seed(seed)
-    network = GenreNetwork(size, mels=params.frontend.mels, classes=len(labels), tags=len(TAGS)).eval()
-    return NetworkPredictor(labels, params.frontend, frozenset(), "none", tags=TAGS, network=network, size=size)
+    network = MusicNetwork(how, mels=params.frontend.mels, classes=len(labels), tags=len(TAGS)).eval()
+    return NetworkPredictor(labels, params.frontend, frozenset(), "none", tags=TAGS, networks=(network,), how=how)
 
 
 def export(root: Path, predictor: NetworkPredictor, *, version: str, run_id: str = "run-of-the-test") -> None:

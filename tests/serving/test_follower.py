@@ -43,7 +43,7 @@ def broken(*, bias: float, layer: str = "genre"):
     """A predictor one of whose heads, for genres or for tags, says ``bias``."""
     predictor = untrained(seed=3)
     with torch.no_grad():
-        getattr(predictor.network, layer).bias.fill_(bias)
+        getattr(predictor.networks[0], layer).bias.fill_(bias)
     return predictor
 
 

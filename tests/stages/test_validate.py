@@ -91,6 +91,7 @@ class TestWhatIsWritten:
             "tracks_warned": 2,
             "genre_names": 1,
             "genre_names_unmapped": 0,
+            "corrections": {"corrected": 0, "confirmed": 0, "withdrawn": 0, "unknown_track": 0, "other_audio": 0},
             "rules": {"taste": {"severity": "critical", "unexpected": 1, "success": False}},
         }
 

@@ -12,16 +12,15 @@ from earmark.params import Params, to_dict
 from earmark.workspace import (
     CATALOGUE,
     COLLECTIONS,
-    FOREST,
     LEARNING_CURVE,
     METRICS,
-    NETWORK,
+    MODELS,
     PREDICTIONS,
     SPLITS,
 )
 
 # Changing what the service accepts, or a name in the registry, makes no other model.
-_OF_NO_EFFECT = ("service", "registry")
+_OF_NO_EFFECT = ("service", "registry", "gates", "tuning")
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def _fingerprint(params: Params, root: Path) -> str:
     sections = {name: values for name, values in to_dict(params).items() if name not in _OF_NO_EFFECT}
     total = hashlib.sha256(json.dumps(sections, sort_keys=True).encode())
     paths = [METRICS, LEARNING_CURVE, PREDICTIONS]
-    for folder in (NETWORK, FOREST):
+    for folder in MODELS.values():
         paths += [path.relative_to(root) for path in sorted((root / folder).rglob("*")) if path.is_file()]
     for path in paths:
         total.update(path.as_posix().encode() + b"\0" + _digest(root / path, "sha256").encode())

@@ -1,4 +1,4 @@
-"""The pictures of a run: confusion, scores by genre, learning curve. One look for all; drawn without a display."""
+"""The pictures of a run: confusion, scores by genre, sureness, learning curve. One look; drawn without a display."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#1d2330", "#667085", "#e4e7ec"
-COLOURS = {"network": "#2456c7", "forest": "#18794e", "training": "#98a2b3", "validation": "#2456c7"}
+COLOURS = {
+    "network": "#2456c7",
+    "forest": "#18794e",
+    "blend": "#7a3fb0",
+    "machine": "#b4540a",
+    "training": "#98a2b3",
+    "validation": "#2456c7",
+}
 _STYLE = {
     "font.size": 10,
     "axes.labelcolor": MUTED,
@@ -47,7 +54,7 @@ def confusion(actual: pd.Series, predicted: pd.Series, *, kind: str) -> "Figure"
 
 
 def by_genre(per_class: pd.DataFrame, *, kind: str) -> "Figure":
-    """F1 of each genre, the best on top, with the other model as a mark beside it."""
+    """F1 of each genre, the best on top, with the other models as marks beside it."""
     scores = per_class.pivot(index="genre", columns="model", values="f1").sort_values(kind)
     support = per_class[per_class["model"] == kind].set_index("genre")["support"]
     figure, axes = _bars(scores, [f"{genre} ({int(support[genre])})" for genre in scores.index], kind, row=0.42)
@@ -58,7 +65,7 @@ def by_genre(per_class: pd.DataFrame, *, kind: str) -> "Figure":
 
 
 def by_tag(tags: pd.DataFrame, *, kind: str) -> "Figure":
-    """Correlation with what listeners tell, of each tag, with the other model and the noise ceiling as marks."""
+    """Correlation with what listeners tell, of each tag, with the other models and the noise ceiling as marks."""
     scores = tags.pivot(index="tag", columns="model", values="r").sort_values(kind)
     ceilings = tags.drop_duplicates("tag").set_index("tag")["ceiling"].reindex(scores.index)
     figure, axes = _bars(scores, [tag.replace("---", ": ") for tag in scores.index], kind, row=0.34, ceilings=ceilings)
@@ -76,7 +83,8 @@ def _bars(
     places = np.arange(len(scores))
     axes.barh(places, scores[kind], height=0.62, color=COLOURS[kind], label=kind, zorder=2)
     for other in [name for name in scores.columns if name != kind]:
-        axes.plot(scores[other], places, "D", color="white", mec=INK, ms=6, label=other, zorder=3)
+        edge = COLOURS.get(other, INK)
+        axes.plot(scores[other], places, "D", color="white", mec=edge, mew=1.6, ms=6, label=other, zorder=3)
     if ceilings is not None and ceilings.notna().any():
         axes.plot(ceilings, places, "|", color=INK, ms=12, mew=2, label="noise ceiling", zorder=3)
     axes.set_yticks(places, labels)
@@ -85,6 +93,66 @@ def _bars(
     axes.spines["bottom"].set_visible(False)
     figure.legend(frameon=False, ncols=3, loc="outside lower right")
     return figure, axes
+
+
+def reliability(rows: pd.DataFrame, *, kind: str) -> "Figure":
+    """How often tracks about equally sure are right; on the diagonal the model is as sure as it should be."""
+    own = rows[rows["model"] == kind]
+    figure, axes = _figure(5.2, 5.0)
+    axes.plot([0, 1], [0, 1], "--", color=MUTED, lw=1)
+    below, above = own["accuracy"] - own["low"], own["high"] - own["accuracy"]
+    colour = COLOURS.get(kind, INK)
+    axes.errorbar(own["confidence"], own["accuracy"], [below, above], fmt="o", color=colour, ms=6, lw=2, alpha=0.85)
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("how sure it is")
+    axes.set_ylabel("share right")
+    axes.grid()
+    _title(axes, f"Reliability of the {kind}, {int(own['count'].sum())} test tracks")
+    return figure
+
+
+def risk_coverage(rows: pd.DataFrame, *, kind: str) -> "Figure":
+    """Right answers among the surest, from the surest few to all; the other models thin."""
+    figure, axes = _figure(6.4, 4.4)
+    for model, own in rows.groupby("model", sort=False):
+        name = str(model)
+        mine = name == kind
+        axes.plot(
+            *(own[column] for column in ("coverage", "accuracy")),
+            color=COLOURS.get(name, INK),
+            lw=2.4 if mine else 1.2,
+            alpha=1.0 if mine else 0.6,
+            label=name,
+        )
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("share of the test tracks that are answered, the surest first")
+    axes.set_ylabel("share right")
+    axes.grid()
+    axes.legend(frameon=False)
+    _title(axes, "Right answers among the surest")
+    return figure
+
+
+def importance(families: pd.DataFrame) -> "Figure":
+    """What the forest's answers lose for each genre when a family of features is exchanged between tracks."""
+    wide = families.pivot(index="family", columns="class", values="importance")
+    wide = wide[[*(name for name in wide.columns if name != "all"), *(["all"] if "all" in wide else [])]]
+    wide = wide.loc[wide.max(axis=1).sort_values(ascending=False).index]
+    figure, axes = _figure(0.62 * wide.shape[1] + 3.0, 0.42 * wide.shape[0] + 2.4)
+    largest = float(np.nanmax(wide.to_numpy())) or 1.0
+    axes.imshow(wide.clip(lower=0), cmap="Blues", vmin=0, vmax=1.15 * largest, aspect="auto")
+    for (row, column), value in np.ndenumerate(wide.to_numpy()):
+        colour = "white" if value > 0.55 * largest else INK
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=8)
+    axes.set_xticks(range(wide.shape[1]), wide.columns, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(wide.shape[0]), wide.index)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    _title(axes, "What the forest rests on, nats lost")
+    return figure
 
 
 def learning_curve(curve: pd.DataFrame) -> "Figure":

@@ -23,7 +23,7 @@ from earmark.adapters import dvc
 from earmark.adapters.dvc import StageOutcome
 from earmark.files import read_json
 from earmark.params import load_params
-from earmark.workspace import METRICS, PARAMS, RUN
+from earmark.workspace import METRICS, MODELS, PARAMS, RUN
 
 if TYPE_CHECKING:
     from earmark.model.promotion import Verdict
@@ -125,13 +125,17 @@ def publish(root: Path, outcomes: Mapping[str, str], verdict: "Verdict | None") 
 
 
 def markdown(root: Path, outcomes: Mapping[str, str], verdict: "Verdict | None") -> str:
-    """The artefact's text: verdict, scores with intervals where there are any, what became of each stage."""
+    """The artefact's text: verdict and gates, scores with intervals where there are any, what became of each stage."""
+    from earmark.model.comparison_report import as_markdown, gate_table
+
     parts = ["# Training"]
     if verdict is not None:
         parts += [f"**{'Promoted' if verdict.promote else 'Kept the champion'}.** {verdict.reason}"]
+        parts += [as_markdown(gate_table(verdict.gates))] if verdict.gates else []
+        parts += [f"Warning: {warning}" for warning in verdict.warnings]
     if (root / METRICS).is_file():
         scores = read_json(root / METRICS)
-        kinds = [kind for kind in ("network", "forest", "majority") if kind in scores]
+        kinds = [kind for kind in (*MODELS, "majority") if kind in scores]
         parts += [
             _table(["model", "accuracy", "macro-F1", "MLflow"], [_score_row(root, kind, scores) for kind in kinds])
         ]

@@ -1,11 +1,12 @@
-"""The stage `record`: network and forest as two runs of one MLflow experiment, logged from files alone.
+"""The stage `record`: each kind of model as a run of one MLflow experiment, logged from files alone.
 
-Both runs have the same names for the same things, so that MLflow's own comparison view puts them side by side.
+All runs have the same names for the same things, so that MLflow's own comparison view puts them side by side.
 """
 
 import contextlib
 import hashlib
 import logging
+import math
 import tempfile
 import time
 import warnings
@@ -22,14 +23,19 @@ from earmark.files import read_json, write_json
 from earmark.params import Params, flatten
 from earmark.workspace import (
     CATALOGUE,
+    CONFUSION,
     DATA_DOCS,
-    FOREST,
+    FAMILY_IMPORTANCE,
     LEARNING_CURVE,
     METRICS,
-    NETWORK,
+    MISTAKES,
+    MODELS,
     PARAMS,
     PER_CLASS,
     PREDICTIONS,
+    RELIABILITY,
+    REPORT,
+    RISK_COVERAGE,
     RUN,
     SPLITS,
     TAG_SCORES,
@@ -38,11 +44,9 @@ from earmark.workspace import (
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-KINDS = {"network": NETWORK, "forest": FOREST}
-
 
 def record(params: Params, root: Path) -> None:
-    """Log both models as MLflow runs, and write their reference to reports/run.json.
+    """Log the models as MLflow runs, and write their reference to reports/run.json.
 
     Recording the same files again finds the runs that are there and logs nothing. A run that an earlier, killed
     recording left unfinished is marked as killed and logged anew.
@@ -56,7 +60,7 @@ def record(params: Params, root: Path) -> None:
         workspace = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
         _mark_killed(client, experiment, workspace)
         runs = {}
-        for kind, folder in KINDS.items():
+        for kind, folder in MODELS.items():
             run_id = _finished_run(client, experiment, kind, lineage.fingerprint)
             if run_id is None:
                 tags = {**lineage.tags(), "workspace": workspace, "kind": kind}
@@ -127,6 +131,7 @@ def _record_one(
     import mlflow
 
     from earmark.adapters.packing import log_model
+    from earmark.adapters.portable import log_portable
 
     about = {
         "mlflow.note.content": _note(root, kind, lineage),
@@ -142,11 +147,14 @@ def _record_one(
         _log_inputs(root, params.catalogue.collection, lineage)
         _log_metrics(client, run_id, root, kind)
         _log_pictures(root, kind)
-        for path in (PARAMS, METRICS, PER_CLASS, TAG_SCORES):
-            mlflow.log_artifact(str(root / path))
+        for path in (PARAMS, METRICS, PER_CLASS, TAG_SCORES, CONFUSION, RELIABILITY, RISK_COVERAGE, MISTAKES):
+            if (root / path).is_file():
+                mlflow.log_artifact(str(root / path))
+        if (root / REPORT).is_file():
+            mlflow.log_artifact(str(root / REPORT), "report")
         if (root / DATA_DOCS).is_dir():
             mlflow.log_artifacts(str(root / DATA_DOCS), "data_docs")
-        log_model(root / folder)
+        log_portable(client, log_model(root / folder).model_id, root, kind)
     return run_id
 
 
@@ -155,9 +163,10 @@ def _log_metrics(client: "MlflowClient", run_id: str, root: Path, kind: str) -> 
 
     now = int(time.time() * 1000)
     scores = read_json(root / METRICS)
-    # The same names for both kinds; what holds for the test tracks says so.
+    # The same names for all kinds; what holds for the test tracks says so.
     values = {name if name.startswith("validation") else f"test_{name}": value for name, value in scores[kind].items()}
     values |= {f"majority/{name}": value for name, value in scores["majority"].items()}
+    values |= {f"held_out/{name}": value for name, value in scores.get("held_out", {}).get(kind, {}).items()}
     values |= {f"leakage/{name}": value for name, value in scores["leakage"].items()}
     values |= {"test_tracks": scores["test_tracks"], "test_groups": scores["test_groups"]}
     # What is told of tags out of feedback, where there are any.
@@ -165,14 +174,19 @@ def _log_metrics(client: "MlflowClient", run_id: str, root: Path, kind: str) -> 
         values |= {f"category/{name}": value for name, value in found[kind].items()}
         values |= {f"majority/category_{name}": value for name, value in found["majority"].items()}
     told = pd.read_csv(root / TAG_SCORES)
-    for column in ("r", "ceiling"):
+    for column in ("r", "ceiling", "of_ceiling"):
+        if column not in told:
+            continue
         known = told[(told["model"] == kind) & told[column].notna()]
         names = known["tag"].map(_metric_name)
         values |= {f"{column}/{name}": value for name, value in zip(names, known[column], strict=True)}
     per_class = pd.read_csv(root / PER_CLASS)
     for row in per_class[per_class["model"] == kind].itertuples():
-        values[f"f1/{_metric_name(str(row.genre))}"] = row.f1
-    metrics = [Metric(name, float(value), now, 0) for name, value in values.items()]
+        for name in ("precision", "recall", "f1"):
+            values[f"{name}/{_metric_name(str(row.genre))}"] = getattr(row, name)
+    # What there is no number for, as the precision of a genre without a test track, is left out.
+    known_values = {name: float(value) for name, value in values.items() if math.isfinite(value)}
+    metrics = [Metric(name, value, now, 0) for name, value in known_values.items()]
     if kind == "network":
         curve = pd.read_csv(root / LEARNING_CURVE)
         for column in curve.columns.drop("epoch"):
@@ -221,6 +235,14 @@ def _log_pictures(root: Path, kind: str) -> None:
     tags = pd.read_csv(root / TAG_SCORES)
     if len(tags):
         figures["tags"] = plots.by_tag(tags, kind=kind)
+    if (root / RELIABILITY).is_file():
+        figures["reliability"] = plots.reliability(pd.read_csv(root / RELIABILITY), kind=kind)
+    if (root / RISK_COVERAGE).is_file():
+        figures["risk_coverage"] = plots.risk_coverage(pd.read_csv(root / RISK_COVERAGE), kind=kind)
+    if kind == "forest" and (root / FAMILY_IMPORTANCE).is_file():
+        families = pd.read_csv(root / FAMILY_IMPORTANCE)
+        if len(families):
+            figures["importance"] = plots.importance(families)
     if kind == "network":
         figures["learning_curve"] = plots.learning_curve(pd.read_csv(root / LEARNING_CURVE))
     with tempfile.TemporaryDirectory(prefix="earmark-plots-") as folder:
@@ -234,13 +256,14 @@ def _note(root: Path, kind: str, lineage: Lineage) -> str:
     scores: dict[str, Any] = read_json(root / METRICS)
     rows = "\n".join(
         f"| {name} | {_interval(scores[name], 'accuracy')} | {_interval(scores[name], 'f1_macro')} |"
-        for name in ("network", "forest", "majority")
+        for name in (*MODELS, "majority")
+        if name in scores
     )
     return (
         f"The {kind}, beside what it has to beat, on the same {scores['test_tracks']} test tracks of "
         f"{scores['test_groups']} groups:\n\n| model | accuracy | macro F1 |\n|---|---|---|\n{rows}\n\n"
         f"Collection `{lineage.collection}`, catalogue `{lineage.catalogue_md5[:8]}`, result "
-        f"`{lineage.fingerprint[:7]}`. Pictures and Data Docs are among the artefacts."
+        f"`{lineage.fingerprint[:7]}`. Among the artefacts: the report (report/report.html), pictures, Data Docs."
     )
 
 

@@ -4,19 +4,23 @@
 the same pipeline run. Aliases move; versions never change.
 """
 
+import json
 import tempfile
-from datetime import UTC, datetime
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from earmark.adapters.events import Event, add_event, now, undisturbed
 from earmark.adapters.recording import record
 from earmark.adapters.shipping import ChampionInfo, export, ship
 from earmark.adapters.tracking import DATABASE, embedded, reaching, unless_there
+from earmark.adapters.worn import DESCRIPTION
 from earmark.errors import RegistryError
 from earmark.files import read_json
+from earmark.model.evaluation.choosing import best_by
 from earmark.model.promotion import Verdict
 from earmark.params import Params
-from earmark.workspace import METRICS, RUN
+from earmark.workspace import METRICS, MODELS, RUN
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,13 +38,15 @@ _LINEAGE = (
     "data.splits_md5",
 )
 
+_RUN_TAG = 8000  # characters that MLflow takes in a tag of a run
+
 
 def register_challenger(params: Params, root: Path) -> str:
-    """Register the recorded runs, one as `challenger`, the other as `baseline`.
+    """Register two of the recorded runs: the best model as `challenger`, the forest (else the network) as `baseline`.
 
-    The challenger is the network, unless the forest is better on the validation tracks by more than chance (the whole
-    interval of their paired difference). Test tracks have no say in the choice, so that the comparison on them stays
-    honest. Runs that are registered keep their version.
+    The best is the one of the lowest log loss on held-out songs, which no model was fitted to that answered them. Test
+    tracks have no say in the choice, so that the comparison on them stays honest. Runs that are registered keep their
+    version.
 
     Returns:
         The challenger's version.
@@ -52,45 +58,79 @@ def register_challenger(params: Params, root: Path) -> str:
         raise RegistryError(f"There is no {METRICS} to register a model by. `dvc repro` trains, evaluates and records.")
     scores = read_json(root / METRICS)
     runs = _recorded(params, root)
-    overruled = scores.get("validation_difference", {}).get("accuracy_high", 0.0) < 0
-    best = "forest" if overruled else "network"
+    best = best_by(scores["held_out"], otherwise="network")
+    baseline = "network" if best == "forest" else "forest"
     with reaching(root) as client:
         with unless_there():
-            client.create_registered_model(
-                params.registry.model, description="Says what a piece of music is. The alias `champion` is in service."
-            )
+            client.create_registered_model(params.registry.model, description=DESCRIPTION)
         version = ""
-        for kind in sorted(runs, key=lambda kind: kind == best):  # the challenger last: the highest number
+        for alias, kind in (("baseline", baseline), ("challenger", best)):  # the challenger last: the highest number
             version = _version_of(client, params.registry.model, runs[kind], scores[kind])
-            client.set_registered_model_alias(
-                params.registry.model, "challenger" if kind == best else "baseline", version
-            )
+            client.set_registered_model_alias(params.registry.model, alias, version)
     return version
 
 
-def promote(params: Params, root: Path, version: str, verdict: Verdict) -> None:
+def promote(
+    params: Params,
+    root: Path,
+    version: str,
+    verdict: Verdict,
+    *,
+    because: str | None = None,
+    by: str | None = None,
+) -> None:
     """Make ``version`` the champion, keep the old one as `previous`, and export the new one to models/champion.
 
-    It is fetched before an alias moves, so that a version that cannot be had is never promoted.
+    It is fetched before anything changes, so that a version that cannot be had is never promoted; the aliases move last
+    of all, and Ctrl-C waits until they have.
+
+    Args:
+        params: Of the project.
+        root: Its folder.
+        version: What is promoted.
+        verdict: The gates' decision; what it failed at is recorded.
+        because: Why it is promoted, where that is not the verdict's reason.
+        by: Who promotes it, if that shall be known.
 
     Raises:
-        RegistryError: There is no such version, or MLflow cannot be reached.
+        RegistryError: There is no such version, the champion is another one than the verdict is about, or MLflow
+            cannot be reached.
     """
     name = params.registry.model
     with tempfile.TemporaryDirectory(prefix="earmark-promotion-") as folder, reaching(root) as client:
         info = ship(client, name, version, root, Path(folder))
         old = _aliased(client, name, "champion")
-        if old is not None and str(old.version) != version:
-            client.set_registered_model_alias(name, "previous", str(old.version))
-        client.set_registered_model_alias(name, "champion", version)
-        at = datetime.now(UTC).isoformat(timespec="seconds")
-        client.set_model_version_tag(name, version, "promoted.at", at)
-        client.set_model_version_tag(name, version, "promoted.because", verdict.reason)
-        export(client, name, info, root)
+        before = str(old.version) if old is not None else None
+        if verdict.gates and before not in (verdict.champion, version):
+            raise RegistryError(
+                f"Version {version} was compared with {_called(verdict.champion)}, but meanwhile {_called(before)} is "
+                "champion: somebody promoted or rolled back. Compare again: `earmark promote`, or the flow `training`."
+            )
+        happened = Event(
+            "promoted",
+            because=because or verdict.reason,
+            by=by,
+            despite=tuple(gate.name for gate in verdict.failed),
+            other=before if before != version else None,
+        )
+        with undisturbed():
+            export(client, name, info, root)
+            add_event(client, name, version, happened)
+            client.set_model_version_tag(name, version, "promoted.at", happened.at)
+            client.set_model_version_tag(name, version, "promoted.because", happened.because or "")
+            if before is not None and before != version:
+                client.set_registered_model_alias(name, "previous", before)
+            client.set_registered_model_alias(name, "champion", version)
 
 
-def rollback(params: Params, root: Path) -> str:
+def rollback(params: Params, root: Path, *, because: str | None = None, by: str | None = None) -> str:
     """Put the previous champion back; the one that was in service becomes `previous`.
+
+    Args:
+        params: Of the project.
+        root: Its folder.
+        because: Why.
+        by: Who does it, if that shall be known.
 
     Returns:
         The version that is champion now.
@@ -104,12 +144,18 @@ def rollback(params: Params, root: Path) -> str:
         if champion is None or previous is None or champion.version == previous.version:
             raise RegistryError(
                 f"There is no earlier champion of {name!r} to go back to: only a second promotion leaves one. "
-                "`earmark demo`, or the flow `training`, promotes when a new model is better."
+                "`earmark demo`, or the flow `training`, promotes when a new model is better; `earmark history` lists "
+                "what was promoted, and `earmark promote` makes any version champion."
             )
-        info = ship(client, name, str(previous.version), root, Path(folder))
-        client.set_registered_model_alias(name, "previous", str(champion.version))
-        client.set_registered_model_alias(name, "champion", str(previous.version))
-        export(client, name, info, root)
+        left, back = str(champion.version), str(previous.version)
+        info = ship(client, name, back, root, Path(folder))
+        with undisturbed():
+            export(client, name, info, root)
+            at = now()
+            add_event(client, name, left, Event("rolled back", at=at, because=because, by=by, other=back))
+            add_event(client, name, back, Event("put back", at=at, because=because, by=by, other=left))
+            client.set_registered_model_alias(name, "previous", left)
+            client.set_registered_model_alias(name, "champion", back)
     return info.version
 
 
@@ -162,8 +208,19 @@ def alias_version(params: Params, root: Path, alias: str) -> str | None:
     return None if found is None else str(found.version)
 
 
-def note_verdict(params: Params, root: Path, verdict: Verdict) -> None:
-    """Write the gate's verdict where people look for it: on the challenger's version and on its run.
+def note_verdict(
+    params: Params, root: Path, verdict: Verdict, *, test_set: str | None = None, run_id: str | None = None
+) -> None:
+    """Write the gates' verdict where people look for it: on the challenger's version and on its run.
+
+    Tags: `verdict` and `verdict.…`; for each gate `gate.NAME`; all gates as JSON, `verdict.gates`.
+
+    Args:
+        params: Of the project.
+        root: Its folder.
+        verdict: Of the challenger.
+        test_set: The digest of the test set.
+        run_id: The run that has the whole comparison.
 
     Raises:
         RegistryError: MLflow cannot be reached.
@@ -172,17 +229,31 @@ def note_verdict(params: Params, root: Path, verdict: Verdict) -> None:
         "verdict": "promote" if verdict.promote else "keep",
         "verdict.reason": verdict.reason,
         "verdict.compared_with": f"version {verdict.champion}" if verdict.champion else verdict.opponent,
+        "verdict.gates": json.dumps([asdict(gate) for gate in verdict.gates], ensure_ascii=False),
     }
     if verdict.difference:
         tags["verdict.difference"] = (
             f"{verdict.difference.value:+.4f} [{verdict.difference.low:+.4f}, {verdict.difference.high:+.4f}]"
         )
+    optional = {
+        "verdict.test_set": test_set,
+        "verdict.comparison": run_id,
+        "verdict.warning": " ".join(verdict.warnings),
+    }
+    tags |= {tag: value for tag, value in optional.items() if value}
+    for gate in verdict.gates:
+        state = "passed" if gate.passed else "failed"
+        tags[f"gate.{gate.name}"] = f"{state}: found {gate.found}, needed {gate.needed} ({gate.why})"
+    name = params.registry.model
     with reaching(root) as client:
-        run_id = client.get_model_version(params.registry.model, verdict.challenger).run_id
+        version = client.get_model_version(name, verdict.challenger)
+        # What an earlier verdict said of a gate that this one did not come to.
+        for tag in [tag for tag in version.tags if tag.startswith(("gate.", "verdict")) and tag not in tags]:
+            client.delete_model_version_tag(name, verdict.challenger, tag)
         for tag, value in tags.items():
-            client.set_model_version_tag(params.registry.model, verdict.challenger, tag, value)
-            if run_id:
-                client.set_tag(run_id, tag, value)
+            client.set_model_version_tag(name, verdict.challenger, tag, value)
+            if version.run_id:
+                client.set_tag(version.run_id, tag, value[:_RUN_TAG])
 
 
 def _recorded(params: Params, root: Path) -> dict[str, dict[str, str]]:
@@ -190,7 +261,7 @@ def _recorded(params: Params, root: Path) -> dict[str, dict[str, str]]:
     if not (root / RUN).is_file() or not _known(root):
         record(params, root)
     told = read_json(root / RUN)
-    return {kind: told[kind] for kind in ("network", "forest")}
+    return {kind: told[kind] for kind in MODELS}
 
 
 def _known(root: Path) -> bool:
@@ -199,7 +270,7 @@ def _known(root: Path) -> bool:
     told = read_json(root / RUN)
     with reaching(root) as client:
         try:
-            runs = [client.get_run(told[kind]["run_id"]) for kind in ("network", "forest")]
+            runs = [client.get_run(told[kind]["run_id"]) for kind in MODELS]
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
@@ -231,6 +302,10 @@ def _version_of(client: "MlflowClient", name: str, recorded: dict[str, str], sco
         f"[{scores['accuracy_low']:.3f}, {scores['accuracy_high']:.3f}] on the test tracks of its time.",
     )
     return str(made.version)
+
+
+def _called(version: str | None) -> str:
+    return f"version {version}" if version else "no version"
 
 
 def _aliased(client: "MlflowClient", name: str, alias: str) -> "ModelVersion | None":

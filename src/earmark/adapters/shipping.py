@@ -37,14 +37,20 @@ def ship(client: "MlflowClient", name: str, version: str, root: Path, into: Path
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{into.name}.") as staging:
         mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=staging, tracking_uri=tracking_uri(root))
-        about = sorted(Path(staging).rglob("predictor.json"))
-        if len(about) != 1:
+        found_at = predictor_in(Path(staging))
+        if found_at is None:
             raise RegistryError(
                 f"Version {version} of {name!r} holds no predictor at {uri}. Its artefacts were removed, or it was "
                 "registered by another program. Promote another version."
             )
-        shutil.copytree(about[0].parent, into, dirs_exist_ok=True)
+        shutil.copytree(found_at, into, dirs_exist_ok=True)
     return ChampionInfo(version=version, run_id=found.run_id or None, folder=into)
+
+
+def predictor_in(folder: Path) -> Path | None:
+    """The predictor's folder somewhere below ``folder``, or None; of a blend the whole, and not one of its parts."""
+    about = min(folder.rglob("predictor.json"), key=lambda path: len(path.parts), default=None)
+    return None if about is None else about.parent
 
 
 def _present_location(uri: str, root: Path) -> str:

@@ -24,7 +24,8 @@ def track_table(tracks: pd.DataFrame) -> pd.DataFrame:
     Args:
         tracks: Columns as in `SCHEMA`; ``audio_bytes`` (size of the audio file, 0 where there is none, null where it
             lies at an address outside), ``duplicate_group`` (null: no duplicate is known), ``unreadable`` (why the
-            audio could not be read; null: it could), and those of `earmark.catalogue.taxonomy.apply_taxonomy`.
+            audio could not be read; null: it could), and those of `earmark.catalogue.taxonomy.apply_taxonomy` and
+            `earmark.catalogue.corrections.apply_corrections`.
 
     Returns:
         The same with blanks made null, so that one rule catches both, and three columns more: ``artist_key`` (the
@@ -144,6 +145,7 @@ def samples() -> dict[str, pd.DataFrame]:
         **dict.fromkeys(("loudness_lufs", "peak_dbfs", "clipped_share", "silent_share", "bandwidth_hz"), 0.5),
         "audio_bytes": 1000.0,
         **dict.fromkeys(("duplicate_group", "unreadable", "source_genre", "refused_genre", "unknown_tags"), "a"),
+        "withdrawn": "a",
     }
     tracks = track_table(pd.DataFrame([track, track | {"track_id": "b"}]))
     return {

@@ -36,7 +36,8 @@ class Track:
         group: What must never stand on both sides of a split: the artist, unless the source knows better (the songbook:
             the piece or tune family). Never empty: a track whose artist is unknown is a group of its own.
         genre: The label to learn, or None.
-        genre_source: The library that gave the genre (``spotify`` …); None where ``source`` itself did.
+        genre_source: The library that gave the genre (``spotify`` …), or ``correction`` where somebody listened and
+            said so; None where ``source`` itself did.
         tags: Words for the recording, such as ``genre---ambient`` or ``guitar``.
         title, artist, album, isrc: What the source, or else the file's own tags, say.
         licence: Under which this recording may be used, as its source says.

@@ -13,8 +13,13 @@ from earmark.cli.feedback import feedback
 from earmark.cli.history import catalogue
 from earmark.cli.importing import import_
 from earmark.cli.labelling import label
+from earmark.cli.models import COMMANDS
+from earmark.cli.portable import export
+from earmark.cli.pretraining import pretrain
 from earmark.cli.project import project_of
 from earmark.cli.stages import stage
+from earmark.cli.tuning import tune
+from earmark.cli.weights import weights
 from earmark.errors import EarmarkError, ToolError
 
 _DISK_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
@@ -56,7 +61,7 @@ def main(ctx: click.Context, root: Path | None) -> None:
     ctx.obj = root
 
 
-for _group in (import_, label, feedback, catalogue, stage):
+for _group in (import_, label, feedback, catalogue, weights, pretrain, tune, stage, *COMMANDS, export):
     main.add_command(_group)
 
 

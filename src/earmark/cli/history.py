@@ -1,15 +1,20 @@
-"""`earmark catalogue`: a collection's versions."""
+"""`earmark catalogue`: a collection's versions, and (`earmark.cli.reviewing`) its labels that look wrong."""
 
 from pathlib import Path
 
 import click
 
 from earmark.cli.project import project_of
+from earmark.cli.reviewing import correct, review
 
 
 @click.group()
 def catalogue() -> None:
-    """A collection's versions: which tracks came, went or changed, by git commit."""
+    """A collection's versions (which tracks came, went or changed, by git commit), and its labels that look wrong."""
+
+
+catalogue.add_command(review)
+catalogue.add_command(correct)
 
 
 _COLLECTION = click.option("--collection", help="Which one [default: the catalogue in params.yaml].")

@@ -23,10 +23,18 @@ _STAGES = {
     "targets": "What each track is by its listeners.",
     "categories": "Categories of songs that listening reveals.",
     "tags": "What of the feedback the model learns.",
+    "pretrain": "Let the network learn to hear, without labels.",
     "train": "Train the network.",
-    "train-forest": "Train the random forest.",
-    "evaluate": "Score both on the same test tracks.",
-    "record": "Log both as MLflow runs.",
+    "train-forest": "Train the forest.",
+    "train-machine": "Train the kernel machines.",
+    "blend": "Weigh them into one model.",
+    "evaluate": "Score all models on the same test tracks.",
+    "importance": "What the forest listens to, and what selecting it would change.",
+    "explain": "What the network listens to, and whether that is true.",
+    "report": "All of it on one page, for people who know music.",
+    "review": "Labels that look wrong, as a list to listen to.",
+    "export": "The network as ONNX and as a program of torch.export.",
+    "record": "Log them as MLflow runs.",
 }
 
 

@@ -6,7 +6,7 @@ one that ran through.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,30 +16,64 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from earmark.audio.features import LogMelArray
+from earmark.errors import ParamsError
 from earmark.model.excerpts import excerpt
+from earmark.model.resampling import drawn
+
+Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+Key = tuple[int, float]  # which track, and where in it: from 0, the first start of an excerpt, to 1, the last
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Recordings with their labels.
+    """Recordings with what is known of them.
 
     Attributes:
         log_mels: One array ``(frames, mels)`` a recording, in memory or looked up on disk when it is asked for.
         labels: Index of each recording's genre, shape ``(tracks,)``.
-        tags: Share and weight of each tag, shape ``(tracks, 2, tags)``; None where there are no tags.
+        genres: What to learn of the genre, shape ``(tracks, classes)``; rows sum to 1, and most have a single 1.
+        tags: Share and weight of each tag, shape ``(tracks, 2, tags)``.
+        places: Where listeners put each recording, shape ``(tracks, dims)``; NaN where that is not known.
     """
 
     log_mels: Sequence[LogMelArray]
     labels: NDArray[np.int64]
-    tags: NDArray[np.float32] | None = None
+    genres: NDArray[np.float32] = field(kw_only=True)
+    tags: NDArray[np.float32] = field(kw_only=True)
+    places: NDArray[np.float32] = field(kw_only=True)
+
+    @classmethod
+    def of(
+        cls,
+        log_mels: Sequence[LogMelArray],
+        labels: NDArray[np.int64],
+        *,
+        classes: int,
+        tags: NDArray[np.float32] | None = None,
+        places: NDArray[np.float32] | None = None,
+    ) -> "Examples":
+        """Of what there is: without tags, or without places, there are none of them to learn."""
+        return cls(
+            log_mels,
+            labels,
+            genres=np.eye(classes, dtype=np.float32)[labels],
+            tags=np.zeros((len(labels), 2, 0), np.float32) if tags is None else tags,
+            places=np.zeros((len(labels), 0), np.float32) if places is None else places,
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, chosen: Sequence[int]) -> "Examples":
         """The chosen recordings."""
-        tags = None if self.tags is None else self.tags[list(chosen)]
-        return Examples(_Chosen(self.log_mels, list(chosen)), self.labels[list(chosen)], tags)
+        rows = list(chosen)
+        return Examples(
+            _Chosen(self.log_mels, rows),
+            self.labels[rows],
+            genres=self.genres[rows],
+            tags=self.tags[rows],
+            places=self.places[rows],
+        )
 
 
 class _Chosen(Sequence[LogMelArray]):
@@ -57,42 +91,92 @@ class _Chosen(Sequence[LogMelArray]):
         return self._log_mels[self._chosen[index]]
 
 
-class ExcerptDataset(Dataset[tuple[Any, ...]]):
-    """Excerpts at given places: a key is (track, place), place in [0, 1] between the first start and the last."""
+class ExcerptDataset(Dataset[Batch]):
+    """Excerpts at given places, a batch at a time."""
 
     def __init__(self, examples: Examples, *, frames: int) -> None:
         self.examples = examples
         self.frames = frames
 
-    def __getitem__(self, key: tuple[int, float]) -> tuple[Any, ...]:
-        """The excerpt, shape ``(mels, frames)``, its label, and where there are tags, those, shape ``(2, tags)``."""
-        track, place = key
-        log_mel = self.examples.log_mels[track]
-        start = int(place * (max(0, len(log_mel) - self.frames) + 1))
-        chosen = np.asarray(excerpt(log_mel, start, frames=self.frames), dtype=np.float32)
-        item: tuple[Tensor, int] = torch.from_numpy(chosen.T), int(self.examples.labels[track])
-        return item if self.examples.tags is None else (*item, torch.from_numpy(self.examples.tags[track]))
+    def __getitem__(self, key: Key) -> Batch:
+        """A batch of one."""
+        return self.__getitems__([key])
+
+    def __getitems__(self, keys: Sequence[Key]) -> Batch:
+        """What a loader asks for: excerpts, what is known of them, and their labels.
+
+        Returns:
+            Excerpts as they are kept, half precision, shape ``(batch, frames, mels)``; ``genres``, ``tags`` and
+            ``places`` as in `Examples`, and labels, shape ``(batch,)``.
+        """
+        excerpts: NDArray[Any] | None = None
+        for row, (track, place) in enumerate(keys):
+            log_mel = self.examples.log_mels[track]
+            start = int(place * (max(0, len(log_mel) - self.frames) + 1))
+            if excerpts is None:
+                excerpts = np.empty((len(keys), self.frames, log_mel.shape[1]), dtype=log_mel.dtype)
+            excerpts[row] = excerpt(log_mel, start, frames=self.frames)
+        rows = [track for track, _ in keys]
+        known = (self.examples.genres, self.examples.tags, self.examples.places, self.examples.labels)
+        genres, tags, places, labels = (torch.from_numpy(each[rows]) for each in known)
+        return torch.from_numpy(excerpts), genres, tags, places, labels
 
 
-class ExcerptSampler(Sampler[list[tuple[int, float]]]):
-    """Batches of keys for `ExcerptDataset`: every track ``per_epoch`` times an epoch, in random order and places."""
+class ExcerptSampler(Sampler[list[Key]]):
+    """Batches of keys for `ExcerptDataset`, in random order and places.
+
+    Args:
+        labels: Index of each track's genre.
+        per_epoch: How often each track is drawn, on average.
+        batch_size: Of all processes together.
+        seed: Of all draws.
+        balance: Of the genres, see `earmark.model.resampling`.
+        epoch: Asked at the start of each epoch: the trainer's own count, also after a resume.
+        rank: Which of the processes that train together this is.
+        ranks: How many there are; each gets its share of every batch.
+
+    Raises:
+        ParamsError: A batch has not enough for each process to get two excerpts.
+    """
 
     def __init__(
-        self, tracks: int, *, per_epoch: int, batch_size: int, seed: int, epoch: Callable[[], int] = lambda: 0
+        self,
+        labels: NDArray[np.int64],
+        *,
+        per_epoch: int,
+        batch_size: int,
+        seed: int,
+        balance: float = 0.0,
+        epoch: Callable[[], int] = lambda: 0,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
-        self.tracks = tracks
+        self.labels = labels
         self.per_epoch = per_epoch
-        self.batch_size = batch_size
         self.seed = seed
-        self.epoch = epoch  # asked at the start of each epoch: the trainer's own count, also after a resume
+        self.balance = balance
+        self.epoch = epoch
+        self.rank, self.ranks = rank, ranks
+        self.batches = batches_per_epoch(len(labels), per_epoch, batch_size)
+        smallest = len(labels) * per_epoch // self.batches
+        if ranks > 1 and smallest < 2 * ranks:
+            raise ParamsError(
+                f"A batch of {smallest} excerpts cannot be shared by {ranks} processes: each needs at least 2. Raise "
+                "training.batch_size, or lower training.devices or training.nodes."
+            )
 
     def __len__(self) -> int:
-        return math.ceil(self.tracks * self.per_epoch / self.batch_size)
+        return self.batches
 
-    def __iter__(self) -> Iterator[list[tuple[int, float]]]:
+    def __iter__(self) -> Iterator[list[Key]]:
         rng = np.random.default_rng([self.seed, self.epoch()])
-        order = rng.permutation(np.repeat(np.arange(self.tracks), self.per_epoch))
+        order = drawn(self.labels, per_epoch=self.per_epoch, balance=self.balance, rng=rng)
         places = rng.random(len(order)) * (1 - 1e-9)
-        # A last batch of one would leave batch normalisation without a deviation, so it joins the one before.
-        for batch in np.array_split(np.arange(len(order)), len(self)):
-            yield [(int(order[i]), float(places[i])) for i in batch]
+        # A last batch of one would leave batch normalisation without a deviation, so all are of about one size.
+        for batch in np.array_split(np.arange(len(order)), self.batches):
+            yield [(int(order[i]), float(places[i])) for i in batch[self.rank :: self.ranks]]
+
+
+def batches_per_epoch(tracks: int, per_epoch: int, batch_size: int) -> int:
+    """How many batches an epoch has."""
+    return math.ceil(tracks * per_epoch / batch_size)

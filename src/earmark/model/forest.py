@@ -1,4 +1,4 @@
-"""The random forest: the model that learns from descriptors."""
+"""Trees on descriptors: a random forest, or gradient boosting."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from earmark.params import Forest
 
 
 def fit_forest(descriptors: NDArray[np.float64], labels: NDArray[np.int64], how: Forest) -> Any:
-    """A random forest (Breiman, 2001), each class weighing the same.
+    """A random forest (Breiman, 2001) or gradient boosting (Friedman, 2001), each class weighing the same.
 
     Args:
         descriptors: Shape ``(tracks, descriptors)``.
@@ -17,25 +17,20 @@ def fit_forest(descriptors: NDArray[np.float64], labels: NDArray[np.int64], how:
         how: Section ``forest`` of params.yaml.
 
     Returns:
-        A fitted ``sklearn.ensemble.RandomForestClassifier``; the same whatever the number of cores.
+        A fitted classifier of scikit-learn; the same whatever the number of cores.
     """
-    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
-    forest = RandomForestClassifier(
-        n_estimators=how.trees,
-        max_features=how.max_features,
-        min_samples_leaf=how.min_samples_leaf,
-        class_weight="balanced",
-        random_state=how.seed,
-        n_jobs=-1,
-    )
+    if how.kind == "gradient_boosting":
+        return HistGradientBoostingClassifier(**_boosting(how), class_weight="balanced").fit(descriptors, labels)
+    forest = RandomForestClassifier(**_trees(how), class_weight="balanced")
     forest.fit(descriptors, labels)
     forest.n_jobs = 1  # one song at a time is answered faster without a pool
     return forest
 
 
 def fit_tag_forest(descriptors: NDArray[np.float64], tags: NDArray[np.float32], how: Forest) -> Any:
-    """A random forest for the shares of all tags at once; what is not known of a song counts as the tag's mean.
+    """Trees for the shares of all tags at once; what is not known of a song counts as the tag's mean.
 
     Args:
         descriptors: Shape ``(tracks, descriptors)``.
@@ -43,22 +38,39 @@ def fit_tag_forest(descriptors: NDArray[np.float64], tags: NDArray[np.float32], 
         how: Section ``forest`` of params.yaml.
 
     Returns:
-        A fitted ``sklearn.ensemble.RandomForestRegressor``; None where there are no tags.
+        A fitted regressor of scikit-learn; None where there are no tags.
     """
-    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+    from sklearn.multioutput import MultiOutputRegressor
 
     if not tags.shape[2]:
         return None
     share, weight = tags[:, 0].astype(np.float64), tags[:, 1].astype(np.float64)
     mean = (share * weight).sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-9)
-    forest = RandomForestRegressor(
-        n_estimators=how.trees,
-        max_features=how.max_features,
-        min_samples_leaf=how.min_samples_leaf,
-        random_state=how.seed,
-        n_jobs=-1,
-    )
     targets = np.where(weight > 0, mean + weight * (share - mean), mean)
+    if how.kind == "gradient_boosting":
+        return MultiOutputRegressor(HistGradientBoostingRegressor(**_boosting(how))).fit(descriptors, targets)
+    forest = RandomForestRegressor(**_trees(how))
     forest.fit(descriptors, targets if targets.shape[1] > 1 else targets.ravel())
     forest.n_jobs = 1
     return forest
+
+
+def _trees(how: Forest) -> dict[str, Any]:
+    return {
+        "n_estimators": how.trees,
+        "max_features": None if how.max_features == "all" else how.max_features,
+        "min_samples_leaf": how.min_samples_leaf,
+        "random_state": how.seed,
+        "n_jobs": -1,
+    }
+
+
+def _boosting(how: Forest) -> dict[str, Any]:
+    return {
+        "max_iter": how.trees,
+        "learning_rate": how.learning_rate,
+        "min_samples_leaf": how.min_samples_leaf,
+        "early_stopping": False,
+        "random_state": how.seed,
+    }

@@ -17,7 +17,7 @@ from earmark.errors import CatalogueError
 from earmark.model.examples import Examples
 from earmark.model.tags import Tags, load_tags
 from earmark.params import Frontend
-from earmark.workspace import DESCRIPTORS, FEATURE_CACHE, FEATURES, SPLITS
+from earmark.workspace import DESCRIPTORS, EVIDENCE, FEATURE_CACHE, FEATURES, SPLITS
 
 
 class CachedLogMels(Sequence[LogMelArray]):
@@ -56,12 +56,14 @@ class Material:
         root: The project's folder.
         frontend: Whose log-mels.
         tags: What listeners tell of them.
+        towards_listeners: Whether an embedding is to be trained towards who listens to what.
     """
 
     tracks: pd.DataFrame
     root: Path
     frontend: Frontend
     tags: Tags = field(default_factory=Tags)
+    towards_listeners: bool = False
 
     @cached_property
     def _cache(self) -> FeatureCache:
@@ -90,6 +92,8 @@ class Material:
         if self.tags.names:
             told = self.tags.table[self.tags.table["track_id"].isin(self.part("train")["track_id"])]
             content += told.sort_values(["track_id", "tag"]).to_csv(index=False, float_format="%.9g")
+        if len(self.places):
+            content += self.places.sort_index().to_csv(float_format="%.6g")
         return hashlib.sha256(content.encode()).hexdigest()
 
     def part(self, split: str) -> pd.DataFrame:
@@ -113,7 +117,24 @@ class Material:
     def examples(self, tracks: pd.DataFrame) -> Examples:
         """Log-mels and labels of these tracks; what is missing in the feature cache is computed again."""
         log_mels = CachedLogMels(self._cache, self.root, tracks["content_hash"].tolist(), tracks["path"].tolist())
-        return Examples(log_mels, self.indices(tracks), self.tags.of(tracks["track_id"]) if self.tags.names else None)
+        return Examples.of(
+            log_mels,
+            self.indices(tracks),
+            classes=len(self.labels),
+            tags=self.tags.of(tracks["track_id"]),
+            places=self.places.reindex(tracks["track_id"]).to_numpy(np.float32),
+        )
+
+    @cached_property
+    def places(self) -> pd.DataFrame:
+        """Where listeners put songs: factors of who listens to what, by track_id, each of length 1; often empty."""
+        found = self.root / EVIDENCE / "song_factors.parquet"
+        if not self.towards_listeners or not found.is_file():
+            return pd.DataFrame(index=pd.Index([], name="track_id"))
+        table = pd.read_parquet(found)
+        factors = np.stack(table["factors"].to_list()).astype(np.float64)
+        lengths = np.linalg.norm(factors, axis=1, keepdims=True)
+        return pd.DataFrame(factors / np.maximum(lengths, 1e-12), index=pd.Index(table["track_id"], name="track_id"))
 
     def log_mel(self, track: object) -> LogMelArray:
         """The log-mel of one row of `tracks`, mapped from the feature cache, shape ``(frames, mels)``."""
@@ -130,9 +151,9 @@ class Material:
         return frozenset(tracks["content_hash"])
 
 
-def load_material(root: Path, frontend: Frontend) -> Material:
+def load_material(root: Path, frontend: Frontend, *, towards_listeners: bool = False) -> Material:
     """Read what the stages `split` and `features` wrote."""
     features = pd.read_parquet(root / FEATURES)[["track_id", "content_hash", "path"]]
     splits = pd.read_parquet(root / SPLITS)[["track_id", "split", "group", "genre"]]
     tracks = features.merge(splits, on="track_id", validate="one_to_one").sort_values("track_id")
-    return Material(tracks.reset_index(drop=True), root, frontend, load_tags(root))
+    return Material(tracks.reset_index(drop=True), root, frontend, load_tags(root), towards_listeners)

@@ -1,15 +1,33 @@
-"""The network: a residual convolutional trunk on log-mel excerpts, and a head for each thing to learn: genre, tags.
+"""The network: a residual convolutional trunk on log-mel excerpts, and a head for each thing to learn.
 
 The trunk follows the "short-chunk CNN with residual connections" that Won et al. found best among spectrogram models
 of its size ("Evaluation of CNN-based automatic music tagging models", SMC 2020): small kernels, pooling by two, an
-excerpt of a few seconds, and many excerpts heard per song.
+excerpt of a few seconds, and many excerpts heard per song. Over time it is pooled by mean and maximum, or by attentive
+statistics (Okabe et al., "Attentive statistics pooling for deep speaker embedding", Interspeech 2018).
 """
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from earmark.params import Network
+
+
+@dataclass(frozen=True)
+class Size:
+    """Channels of the stem and of the first block, and how many residual blocks; each further block doubles them."""
+
+    channels: int
+    blocks: int
+
+
+SIZES = {
+    "tiny": Size(channels=4, blocks=2),  # to see that everything runs
+    "small": Size(channels=16, blocks=4),  # learns a few hundred songs on two cores in minutes
+    "large": Size(channels=64, blocks=5),  # for a GPU
+}
 
 
 class Residual(nn.Module):
@@ -35,18 +53,43 @@ class Residual(nn.Module):
         return F.relu(self.body(x) + self.shortcut(x))
 
 
-class GenreNetwork(nn.Module):
-    """Log-mel excerpts to genre logits.
+class MeanMax(nn.Module):
+    """Mean and maximum over time: ``(batch, width, frames)`` → ``(batch, 2 · width)``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As above."""
+        return torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1)
+
+
+class Attention(nn.Module):
+    """Mean and deviation over time, each moment by the weight it is given: as `MeanMax` in shapes."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weigh = nn.Sequential(nn.Conv1d(width, width // 2, 1), nn.Tanh(), nn.Conv1d(width // 2, width, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, width, frames)`` → ``(batch, 2 · width)``."""
+        weights = self.weigh(x).softmax(dim=2)
+        mean = (weights * x).sum(dim=2)
+        variance = (weights * x.square()).sum(dim=2) - mean.square()
+        return torch.cat([mean, variance.clamp(min=1e-5).sqrt()], dim=1)
+
+
+class MusicNetwork(nn.Module):
+    """Log-mel excerpts to genre logits, logits of tags, and an embedding.
 
     Args:
-        size: Section ``network`` of params.yaml.
+        how: Section ``network`` of params.yaml.
         mels: Bands of the spectrogram.
         classes: How many genres.
-        tags: How many tags.
+        tags: How many tags: whatever is told as a share of listeners.
+        places: Dimensions of an embedding that is trained; 0: what the trunk hears is the embedding.
     """
 
-    def __init__(self, size: Network, *, mels: int, classes: int, tags: int = 0) -> None:
+    def __init__(self, how: Network, *, mels: int, classes: int, tags: int = 0, places: int = 0) -> None:
         super().__init__()
+        size = SIZES[how.size]
         # Widths double with each halving of the resolution, up to eight times the first: c, 2c, 4c, 8c, 8c …
         widths = [size.channels * min(2**block, 8) for block in range(size.blocks)]
         self.level = nn.BatchNorm1d(mels)
@@ -59,22 +102,22 @@ class GenreNetwork(nn.Module):
             blocks.append(Residual(inputs, outputs, pool=1 if index == 0 else 2))
             inputs = outputs
         self.trunk = nn.Sequential(*blocks)
-        self.dropout = nn.Dropout(size.dropout)
-        self.genre = nn.Linear(2 * inputs, classes)
-        self.tags = nn.Linear(2 * inputs, tags) if tags else None
+        self.pooling = Attention(inputs) if how.pooling == "attention" else MeanMax()
+        self.dropout = nn.Dropout(how.dropout)
+        self.width = 2 * inputs
+        self.genre = nn.Linear(self.width, classes)
+        self.tags = nn.Linear(self.width, tags) if tags else None
+        self.place = nn.Linear(self.width, places) if places else None
 
-    def embedding(self, excerpts: Tensor) -> Tensor:
-        """``(batch, mels, frames)`` → ``(batch, 2 · width)``: mean and maximum over time of the trunk's last layer."""
+    def heard(self, excerpts: Tensor) -> Tensor:
+        """``(batch, mels, frames)`` → ``(batch, width)``: the trunk's last layer, pooled over bands and time."""
         x = self.level(excerpts).unsqueeze(1)
-        x = self.trunk(self.stem(x)).mean(dim=2)
-        return torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1)
+        return self.pooling(self.trunk(self.stem(x)).mean(dim=2))
 
-    def forward(self, excerpts: Tensor) -> Tensor:
-        """Genre logits, ``(batch, classes)``, of excerpts ``(batch, mels, frames)``."""
-        return self.heads(excerpts)[0]
-
-    def heads(self, excerpts: Tensor) -> tuple[Tensor, Tensor]:
-        """Genre logits, ``(batch, classes)``, and tag logits, ``(batch, tags)``."""
-        heard = self.dropout(self.embedding(excerpts))
-        tags = heard.new_zeros((len(heard), 0)) if self.tags is None else self.tags(heard)
-        return self.genre(heard), tags
+    def forward(self, excerpts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of excerpts ``(batch, mels, frames)``: genre logits ``(batch, classes)``, tag logits ``(batch, tags)`` and
+        embeddings ``(batch, dims)``: what is heard itself, where none is trained."""
+        heard = self.heard(excerpts)
+        dropped = self.dropout(heard)
+        tags = heard.new_zeros((len(heard), 0)) if self.tags is None else self.tags(dropped)
+        return self.genre(dropped), tags, heard if self.place is None else self.place(dropped)

@@ -13,11 +13,19 @@ class GenreProbability:
 
 
 @dataclass(frozen=True)
-class TagShare:
-    """A tag, and the share of listeners that would give it, in [0, 1]."""
+class Share:
+    """A share of listeners in [0, 1], and the interval in which theirs will lie; no interval: None."""
 
-    tag: str
     share: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class TagShare(Share):
+    """A tag, and the share of listeners that would give it."""
+
+    tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -29,11 +37,24 @@ class Prediction:
         heard_seconds: How much of the recording the model listened to.
         tags: Every tag the model knows, the largest share first: ``feeling---calmness``, ``word---study``,
             ``category---…``; none where it was taught none.
+        appeal: The share of listeners that will like it; None where the model was taught no liking.
+        genre_set: The genres among which the true one is found as often as ``coverage`` says, the most probable first;
+            empty where the model does not know how sure it is.
+        coverage: Of the set and of all intervals; None as above.
+        abstains: Whether it had better not be asked: less sure than it has to be for the accuracy that was demanded.
+        unlike: How rarely a recording lies so far from everything in training, as a p-value; None as above.
+        warnings: What to mind, as sentences.
     """
 
     genres: tuple[GenreProbability, ...]
     heard_seconds: float
     tags: tuple[TagShare, ...] = ()
+    appeal: Share | None = None
+    genre_set: tuple[str, ...] = ()
+    coverage: float | None = None
+    abstains: bool = False
+    unlike: float | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def genre(self) -> str:

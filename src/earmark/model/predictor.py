@@ -1,35 +1,36 @@
 """Predictor: the one object that turns a waveform into a `Prediction`.
 
 Evaluation, comparison, the command line and the service all call it, and its folder carries all it needs (front-end
-settings, labels, weights, what it was trained on), so that training and serving cannot disagree.
+settings, labels, weights, calibration, what it was trained on), so that training and serving cannot disagree.
 
-A predictor's folder holds ``predictor.json`` and the weights: ``network.pt`` or ``forest.joblib``.
+A predictor's folder holds ``predictor.json``, the weights, and ``calibration.json`` where it knows how sure it is.
 """
 
-import io
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from earmark.audio.descriptors import describe
-from earmark.audio.features import Extractor, LogMelArray
-from earmark.audio.spectrogram import frames_of
+from earmark.audio.encoding import Encoding
+from earmark.audio.features import Extractor
 from earmark.errors import AudioError, ModelError
-from earmark.files import read_json, replacing, write_json
-from earmark.model.excerpts import spread
-from earmark.model.network import GenreNetwork
+from earmark.files import read_json, write_json
+from earmark.model.answers import Answers, Inputs
+from earmark.model.calibration.calibration import Calibration, load
+from earmark.model.encoders.encoder import Encoder
 from earmark.model.prediction import GenreProbability, Prediction, TagShare
-from earmark.params import Frontend, Network, from_dict, to_dict
+from earmark.params import Frontend, from_dict, to_dict
 
-FORMAT = 1
+FORMAT = 2
+LIKED, DISLIKED = "appeal---like", "appeal---dislike"  # tags: the share of listeners that like it, that do not
+UNLIKE = 0.01  # below this p-value a recording is called unlike anything in training
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,10 @@ class Predictor(ABC):
     Attributes:
         labels: The genres, in the order of the probabilities.
         frontend: How waveforms become spectrograms; waveforms are expected at ``frontend.sample_rate_hz``.
-        trained_on: Content hashes of the recordings it was fitted to.
+        trained_on: Content hashes of the recordings it was fitted to, those included that it was calibrated on.
         data_hash: Names the data it was fitted to: the training part's tracks and labels.
         tags: The tags it was taught, in the order of their shares.
+        calibration: How sure it is; None before it has been calibrated.
     """
 
     labels: tuple[str, ...]
@@ -49,9 +51,27 @@ class Predictor(ABC):
     trained_on: frozenset[str]
     data_hash: str
     tags: tuple[str, ...] = field(default=(), kw_only=True)
+    calibration: Calibration | None = field(default=None, kw_only=True)
 
     kind: ClassVar[str]
+    needs_log_mel: ClassVar[bool] = False
+    needs_descriptors: ClassVar[bool] = False
     minimum_seconds: ClassVar[float] = 1.0  # less than this says nothing about a piece of music
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """The frozen model that it stands on; None where it hears all by itself."""
+        return None
+
+    @property
+    def needs_encoded(self) -> bool:
+        """Whether it answers by what an encoder hears."""
+        return self.encoder is not None
+
+    @property
+    def encoding(self) -> Encoding | None:
+        """Its encoder, as the feature cache knows it."""
+        return None if self.encoder is None else self.encoder.encoding(self.frontend.sample_rate_hz)
 
     def predict(self, waveform: Tensor) -> Prediction:
         """The answer for one mono waveform, shape ``(time,)``, at ``frontend.sample_rate_hz``.
@@ -59,14 +79,36 @@ class Predictor(ABC):
         Raises:
             AudioError: It is shorter than ``minimum_seconds``.
         """
+        return self.predictions(self.answers([self.inputs(waveform)]), [self.heard_seconds(waveform)])[0]
+
+    def predictions(self, answers: Answers, heard_seconds: Sequence[float]) -> list[Prediction]:
+        """What is said of recordings, by their `answers` and how much of each was heard."""
+        sure = None if self.calibration is None else _Sure(self.calibration, answers)
+        return [self._prediction(answers, row, seconds, sure) for row, seconds in enumerate(heard_seconds)]
+
+    def inputs(self, waveform: Tensor) -> Inputs:
+        """What this model needs of a mono waveform, shape ``(time,)``.
+
+        Raises:
+            AudioError: It is shorter than ``minimum_seconds``.
+        """
         self._check(waveform)
-        probabilities, shares = self._answer(waveform)
-        order = np.argsort(-probabilities, kind="stable")
-        return Prediction(
-            genres=tuple(GenreProbability(self.labels[i], float(probabilities[i])) for i in order),
-            heard_seconds=self.heard_seconds(waveform),
-            tags=tuple(TagShare(self.tags[i], float(shares[i])) for i in np.argsort(-shares, kind="stable")),
+        return Inputs(
+            log_mel=self.extractor.log_mel(waveform) if self.needs_log_mel else None,
+            descriptors=describe(waveform, self.frontend.sample_rate_hz) if self.needs_descriptors else None,
+            encoded=None if self.encoding is None else self.encoding.encode(waveform),
         )
+
+    def answers(self, inputs: Sequence[Inputs]) -> Answers:
+        """Calibrated answers: probabilities that come true as often as they say, and shares without a slant."""
+        raw, sure = self.raw(inputs), self.calibration
+        return (
+            raw if sure is None else replace(raw, genres=sure.probabilities(raw.genres), shares=sure.shares(raw.shares))
+        )
+
+    @abstractmethod
+    def raw(self, inputs: Sequence[Inputs]) -> Answers:
+        """Answers before calibration."""
 
     @cached_property
     def extractor(self) -> Extractor:
@@ -79,9 +121,7 @@ class Predictor(ABC):
         Raises:
             AudioError: One is shorter than ``minimum_seconds``.
         """
-        for waveform in waveforms:
-            self._check(waveform)
-        return np.stack([self._answer(waveform)[0] for waveform in waveforms])
+        return self.answers([self.inputs(waveform) for waveform in waveforms]).genres
 
     def heard_seconds(self, waveform: Tensor) -> float:
         """How much of the waveform is listened to."""
@@ -89,7 +129,10 @@ class Predictor(ABC):
 
     def save(self, folder: Path) -> None:
         """Write the predictor's folder, weights first: a folder with a ``predictor.json`` is whole."""
+        folder.mkdir(parents=True, exist_ok=True)
         self._save_weights(folder)
+        if self.calibration is not None:
+            self.calibration.save(folder)
         write_json(
             folder / "predictor.json",
             {
@@ -105,15 +148,42 @@ class Predictor(ABC):
         )
 
     @abstractmethod
-    def _answer(self, waveform: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Genre probabilities, shape ``(labels,)``, and shares of the tags, shape ``(tags,)``."""
-
-    @abstractmethod
     def _settings(self) -> dict[str, Any]:
         """What this kind needs besides, as plain values."""
 
     @abstractmethod
     def _save_weights(self, folder: Path) -> None: ...
+
+    def _prediction(self, answers: Answers, row: int, heard_seconds: float, sure: "_Sure | None") -> Prediction:
+        probabilities, shares = answers.genres[row], answers.shares[row]
+        tags = tuple(
+            TagShare(float(shares[i]), *(sure.interval(row, i) if sure else (None, None)), tag=self.tags[i])
+            for i in np.argsort(-shares, kind="stable")
+        )
+        order = np.argsort(-probabilities, kind="stable")
+        told = Prediction(
+            genres=tuple(GenreProbability(self.labels[i], float(probabilities[i])) for i in order),
+            heard_seconds=heard_seconds,
+            tags=tags,
+            appeal=next((tag for tag in tags if tag.tag == LIKED), None),
+        )
+        if sure is None:
+            return told
+        warnings = []
+        if sure.unfamiliar is not None and sure.unfamiliar[row]:
+            warnings.append("This recording is unlike anything that the model was trained on; its answer is a guess.")
+        if sure.abstains[row]:
+            warnings.append(
+                f"The model is too unsure to say what this is: {probabilities.max():.0%} for its best guess."
+            )
+        return replace(
+            told,
+            genre_set=tuple(self.labels[i] for i in order if sure.sets[row, i]),
+            coverage=sure.coverage,
+            abstains=bool(sure.abstains[row]),
+            unlike=None if sure.unlike is None else float(sure.unlike[row]),
+            warnings=tuple(warnings),
+        )
 
     def _seconds(self, waveform: Tensor) -> float:
         return waveform.shape[-1] / self.frontend.sample_rate_hz
@@ -130,90 +200,36 @@ class Predictor(ABC):
             )
 
 
-@dataclass(frozen=True)
-class NetworkPredictor(Predictor):
-    """The convolutional network, heard in ``size.excerpts`` excerpts spread evenly over the recording."""
+class _Sure:
+    """How sure the calibrated answers to some recordings are."""
 
-    network: GenreNetwork
-    size: Network
+    def __init__(self, calibration: Calibration, answers: Answers) -> None:
+        self.coverage = calibration.sets.coverage
+        self.sets = calibration.sets.sets(answers.genres)
+        self.abstains = answers.genres.max(axis=1) < calibration.threshold
+        familiar = calibration.familiar
+        self.unlike = None if familiar is None else familiar.p_value(answers.embeddings)
+        self.unfamiliar = None if familiar is None else familiar.unlike(answers.embeddings, UNLIKE)
+        self.intervals = None if calibration.intervals is None else calibration.intervals.of(answers.shares)
 
-    kind = "network"
-
-    def probabilities_of_log_mel(self, log_mel: LogMelArray) -> NDArray[np.float64]:
-        """Genre probabilities, shape ``(labels,)``, of one recording's log-mel, shape ``(frames, mels)``."""
-        return self.answer_of_log_mel(log_mel)[0]
-
-    def answer_of_log_mel(self, log_mel: LogMelArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Genre probabilities ``(labels,)`` and shares of the tags ``(tags,)`` of one log-mel ``(frames, mels)``.
-
-        The excerpts' answers are combined as the geometric mean of their probabilities, normalised; of the tags as the
-        mean of their shares.
-        """
-        frames = frames_of(self.size.excerpt_seconds, self.frontend)
-        excerpts = torch.from_numpy(spread(log_mel, frames=frames, count=self.size.excerpts)).transpose(1, 2)
-        with torch.inference_mode():
-            logits, tags = self.network.heads(excerpts.float())
-            answer = logits.log_softmax(dim=1).mean(dim=0).double().softmax(dim=0)
-            shares = tags.sigmoid().mean(dim=0).double()
-        return np.asarray(answer.numpy(), dtype=np.float64), np.asarray(shares.numpy(), dtype=np.float64)
-
-    def heard_seconds(self, waveform: Tensor) -> float:
-        """How much of the waveform the excerpts cover; where they overlap it counts once."""
-        return min(self._seconds(waveform), self.size.excerpts * self.size.excerpt_seconds)
-
-    def _answer(self, waveform: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return self.answer_of_log_mel(self.extractor.log_mel(waveform))
-
-    def _settings(self) -> dict[str, Any]:
-        return {"network": to_dict(self.size)}
-
-    def _save_weights(self, folder: Path) -> None:
-        # By way of memory: given a path, torch writes the file's name into it, and equal weights would differ in bytes.
-        content = io.BytesIO()
-        torch.save(self.network.state_dict(), content)
-        with replacing(folder / "network.pt") as part:
-            part.write_bytes(content.getvalue())
+    def interval(self, row: int, tag: int) -> tuple[float | None, float | None]:
+        if self.intervals is None:
+            return None, None
+        return float(self.intervals[0][row, tag]), float(self.intervals[1][row, tag])
 
 
-@dataclass(frozen=True)
-class ForestPredictor(Predictor):
-    """The random forest on descriptors of the whole recording."""
-
-    forest: Any  # sklearn.ensemble.RandomForestClassifier, classes 0 … len(labels) − 1
-    tag_forest: Any = None  # sklearn.ensemble.RandomForestRegressor, an output for each tag
-
-    kind = "forest"
-
-    def probabilities_of_descriptors(self, descriptors: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Genre probabilities, shape ``(tracks, labels)``, of descriptors, shape ``(tracks, descriptors)``."""
-        return np.asarray(self.forest.predict_proba(descriptors), dtype=np.float64)
-
-    def shares_of_descriptors(self, descriptors: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Shares of the tags, shape ``(tracks, tags)``, of descriptors, shape ``(tracks, descriptors)``."""
-        if self.tag_forest is None:
-            return np.zeros((len(descriptors), 0))
-        return np.asarray(self.tag_forest.predict(descriptors), dtype=np.float64).reshape(len(descriptors), -1)
-
-    def _answer(self, waveform: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        descriptors = describe(waveform, self.frontend.sample_rate_hz)[np.newaxis]
-        return self.probabilities_of_descriptors(descriptors)[0], self.shares_of_descriptors(descriptors)[0]
-
-    def _settings(self) -> dict[str, Any]:
-        return {}
-
-    def _save_weights(self, folder: Path) -> None:
-        import joblib
-
-        with replacing(folder / "forest.joblib") as part:
-            joblib.dump((self.forest, self.tag_forest) if self.tags else self.forest, part, compress=3)
-
-
-def load_predictor(folder: Path) -> NetworkPredictor | ForestPredictor:
+def load_predictor(folder: Path, *, device: str = "cpu") -> Predictor:
     """Read a predictor's folder. Only load what your own team wrote: a forest's file is a pickle.
+
+    Args:
+        folder: As `Predictor.save` writes it.
+        device: Where a network computes: ``cpu``, ``cuda``, or ``auto`` for a GPU if there is one.
 
     Raises:
         ModelError: The folder is missing or incomplete, or was written by another version.
     """
+    from earmark.model.kinds import KINDS
+
     try:
         about = read_json(folder / "predictor.json")
     except FileNotFoundError:
@@ -227,21 +243,13 @@ def load_predictor(folder: Path) -> NetworkPredictor | ForestPredictor:
         "frontend": from_dict(Frontend, about["frontend"], where=f"{folder}/predictor.json: frontend"),
         "trained_on": frozenset(about["trained_on"]),
         "data_hash": about["data_hash"],
-        "tags": tuple(about.get("tags", ())),
+        "tags": tuple(about["tags"]),
     }
+    kind = KINDS.get(about["kind"])
+    if kind is None:
+        raise ModelError(f"{folder} holds a predictor of the kind {about['kind']!r}; known here: {', '.join(KINDS)}.")
     try:
-        if about["kind"] == "network":
-            size = from_dict(Network, about["network"], where=f"{folder}/predictor.json: network")
-            network = GenreNetwork(
-                size, mels=common["frontend"].mels, classes=len(common["labels"]), tags=len(common["tags"])
-            )
-            network.load_state_dict(torch.load(folder / "network.pt", weights_only=True, map_location="cpu"))
-            return NetworkPredictor(**common, network=network.eval(), size=size)
-        import joblib
-
-        forest = joblib.load(folder / "forest.joblib")
-        forest, tag_forest = forest if common["tags"] else (forest, None)
-        return ForestPredictor(**common, forest=forest, tag_forest=tag_forest)
+        return kind.load(folder, about, {**common, "calibration": load(folder)}, device)
     except (FileNotFoundError, RuntimeError, EOFError) as error:
         raise ModelError(
             f"The weights in {folder} cannot be read: {error}. `dvc checkout` or training mends it."

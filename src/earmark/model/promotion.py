@@ -1,32 +1,66 @@
-"""The gate: whether the challenger is really better than the champion, on the same test tracks, by more than chance.
+"""The gates: whether the challenger should take the champion's place, and each reason for or against it.
 
-Paired bootstrap over groups (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, ch. 16; Koehn,
-"Statistical significance tests for machine translation evaluation", EMNLP 2004): whole groups (artists) are drawn with
-replacement, because tracks of one artist are not independent, and both models are scored on the same draw, because what
-is hard for one is mostly hard for the other. The challenger passes when the whole interval lies above zero.
+Section `gates` of params.yaml says how much is needed; `earmark.model.comparison` what was found. All gates have to be
+passed:
+
+`comparable`
+    The test tracks that neither was trained on belong to at least 2 groups.
+`gain`
+    The whole interval of the gain in accuracy lies above ``min_gain``. Or the challenger is as good and clearly
+    cheaper: the whole interval lies above −``equal_margin`` (a test of non-inferiority; Piaggio et al., JAMA 308,
+    2012), and latency or size is lower by the share ``cheaper`` at least, the other not higher by as much; so two
+    models that are equally good never take each other's place in turn.
+`class_drop`
+    No genre's recall falls by more than ``max_class_drop``, as far as that is no chance. A genre blocks where all three
+    are true: the fall that was found is larger; its whole interval, widened by Bonferroni's correction for the number
+    of genres, lies below 0; and the two differ in at least 6 groups of its tracks (of 5 that differ, all fall by chance
+    in one case of 32; by a sign test that is not enough). Without a champion there is nothing to fall from.
+`ece`
+    The expected calibration error is not shown to be above ``max_ece``: the interval's lower end is not.
+`latency`, `size`
+    The median for a song of 30 s, and the predictor's folder, are not above ``max_latency_ms`` and ``max_size_mib``.
+`standing`
+    Nobody rolled this version back; where somebody did, no flow puts it into service again by itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from earmark.model import metrics
+from earmark.model.comparison import ClassMeasures, Comparison
+from earmark.model.cost import Cost
 from earmark.model.metrics import Score
-from earmark.params import Evaluation
+from earmark.params import Gates
 
-Answers = NDArray[np.bool_]
+FEWEST_DIFFERING = 6  # groups
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One gate's verdict.
+
+    Attributes:
+        name: As in this module's description.
+        passed: Whether the challenger may go through.
+        found: What it brings.
+        needed: What it has to bring.
+        why: The rule in words, with what else there is to know.
+    """
+
+    name: str
+    passed: bool
+    found: str
+    needed: str
+    why: str
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate decided, and on what grounds.
+    """What the gates decided, and on what grounds.
 
     Attributes:
-        promote: Whether the challenger should become the champion.
-        reason: The decision in one or two sentences.
+        promote: Whether the challenger should become the champion: all gates are passed.
+        reason: The decision in a few sentences.
         challenger: Its version in the registry.
         champion: The version it was compared with; None where there is no champion yet.
         accuracy: The challenger's, on the tracks of the comparison; None where there was none.
@@ -37,6 +71,9 @@ class Verdict:
         groups: To how many groups (artists) they belong.
         left_out: How many test tracks were left out because one of the two was trained on them.
         unanswerable: Genres among the tracks that the champion does not know; its answers there count as wrong.
+        gates: Every gate's verdict.
+        warnings: What does not decide, but should be known: that the test set is worn.
+        comparison: All that was measured; None where nothing could be.
     """
 
     promote: bool
@@ -52,95 +89,227 @@ class Verdict:
     groups: int = 0
     left_out: int = 0
     unanswerable: tuple[str, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    warnings: tuple[str, ...] = ()
+    comparison: Comparison | None = None
+
+    @property
+    def failed(self) -> tuple[Gate, ...]:
+        """The gates that were not passed."""
+        return tuple(gate for gate in self.gates if not gate.passed)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, fit for JSON."""
         return asdict(self)
 
 
-def right(probabilities: NDArray[np.float64], labels: Sequence[str], genres: Sequence[str]) -> Answers:
-    """Whether the most probable label is the true genre, shape ``(tracks,)``.
-
-    Args:
-        probabilities: Shape ``(tracks, labels)``.
-        labels: What the columns stand for.
-        genres: The true genre of each track; one that is not among ``labels`` is never answered rightly.
-    """
-    answers = np.asarray(labels, dtype=object)[probabilities.argmax(axis=1)]
-    return np.asarray(answers == np.asarray(genres, dtype=object), dtype=np.bool_)
-
-
-def difference_of(one: Answers, other: Answers, groups: Sequence[str], evaluation: Evaluation) -> Score:
-    """Accuracy of ``one`` minus that of ``other`` on the same tracks, with its interval.
-
-    The two may know different genres, so what is compared is only whether each was right.
-
-    Args:
-        one: Whether it was right, shape ``(tracks,)``.
-        other: The same of the other.
-        groups: The group of each track.
-        evaluation: Seed, number of resamples, confidence.
-    """
-    always = np.ones(len(one), dtype=np.int64)
-    ours, theirs = one.astype(np.int64), other.astype(np.int64)
-    return metrics.difference(metrics.accuracy, always, ours, theirs, np.asarray(groups, dtype=object), evaluation)
-
-
 def judge(
-    challenger: Answers,
-    opponent: Answers,
-    groups: Sequence[str],
-    evaluation: Evaluation,
+    comparison: Comparison,
+    gates: Gates,
     *,
     version: str,
     champion: str | None,
     left_out: int = 0,
-    unanswerable: Sequence[str] = (),
+    rolled_back: str | None = None,
+    warnings: Sequence[str] = (),
 ) -> Verdict:
-    """Decide. ``challenger`` and ``opponent`` say for each track, shape ``(tracks,)``, whether it was right.
+    """Decide.
 
     Args:
-        challenger: The challenger's answers.
-        opponent: The champion's; the majority class's where ``champion`` is None.
-        groups: The group of each track.
-        evaluation: Seed, number of resamples, confidence.
+        comparison: Of the challenger (ours) with the champion, or where there is none with the majority class.
+        gates: Section ``gates`` of params.yaml.
         version: The challenger's version.
         champion: The champion's version, or None.
         left_out: How many test tracks could not be used.
-        unanswerable: Genres that the champion does not know.
+        rolled_back: When and why the challenger was rolled back, if that is the last that happened to it.
+        warnings: Handed on.
     """
+    found = comparison
+    gain = _gain(found, gates)
+    checked = (
+        Gate(
+            "comparable",
+            True,
+            f"{found.tracks} tracks of {found.groups} groups",
+            "2 groups",
+            "test tracks that neither of the two was trained on",
+        ),
+        gain,
+        _class_drop(found.classes, gates, champion),
+        _ece(found, gates),
+        *_costs(found.our_cost, gates),
+        Gate(
+            "standing",
+            rolled_back is None,
+            "not rolled back" if rolled_back is None else "rolled back",
+            "not rolled back",
+            rolled_back or "nobody has taken this version out of service",
+        ),
+    )
     name = f"version {champion}" if champion else "the majority class"
-    aside = f" {left_out} test tracks were left out, for one of the two was trained on them." if left_out else ""
-    if unanswerable:
-        aside += f" Version {champion} does not know {', '.join(unanswerable)}; there its answers count as wrong."
-    common: dict[str, Any] = {
-        "challenger": version,
-        "champion": champion,
-        "opponent": "champion" if champion else "majority class",
-        "tracks": len(challenger),
-        "groups": len(set(groups)),
-        "left_out": left_out,
-        "unanswerable": tuple(unanswerable),
-    }
-    if common["groups"] < 2:
-        return Verdict(
-            promote=False,
-            reason=f"Version {version} cannot be compared with {name}: {len(challenger)} test tracks of "
-            f"{common['groups']} groups are left, and at least 2 groups are needed.{aside} "
-            "Add tracks that neither has heard.",
-            **common,
-        )
-    difference = difference_of(challenger, opponent, groups, evaluation)
-    better = difference.low > 0
-    verb = "is better than" if better else "is not shown to be better than"
+    accuracy, difference = found.accuracy, found.accuracy.difference
+    verb = "is not shown to be better than"
+    if gain.passed:
+        verb = "is better than" if difference.low > gates.min_gain else "is as good as, and cheaper than,"
+    reason = (
+        f"Version {version} {verb} {name}: accuracy {accuracy.ours.value:.3f} against {accuracy.theirs.value:.3f}, "
+        f"difference {signed(difference)} at {found.confidence:.0%} on {found.tracks} tracks of {found.groups} groups."
+    )
+    if failed := [gate for gate in checked if not gate.passed and gate is not gain]:
+        told = "; ".join(f"{gate.name} (found {gate.found}, needed {gate.needed})" for gate in failed)
+        reason += f" It fails the gate{'s' if len(failed) > 1 else ''} {told}."
     return Verdict(
-        promote=better,
-        reason=f"Version {version} {verb} {name}: accuracy {challenger.mean():.3f} against {opponent.mean():.3f}, "
-        f"difference {difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}] at "
-        f"{evaluation.confidence:.0%} on {len(challenger)} tracks of {common['groups']} groups.{aside}",
-        accuracy=float(challenger.mean()),
-        opponent_accuracy=float(opponent.mean()),
+        promote=all(gate.passed for gate in checked),
+        reason=reason + _aside(left_out) + _unknown(found, version, champion),
+        challenger=version,
+        champion=champion,
+        opponent="champion" if champion else "majority class",
+        accuracy=accuracy.ours.value,
+        opponent_accuracy=accuracy.theirs.value,
         difference=difference,
-        confidence=evaluation.confidence,
-        **common,
+        confidence=found.confidence,
+        tracks=found.tracks,
+        groups=found.groups,
+        left_out=left_out,
+        unanswerable=found.unknown_to_theirs,
+        gates=checked,
+        warnings=tuple(warnings),
+        comparison=comparison,
+    )
+
+
+def incomparable(
+    *, version: str, champion: str | None, tracks: int, groups: int, left_out: int, warnings: Sequence[str] = ()
+) -> Verdict:
+    """The verdict where fewer than 2 groups of test tracks are left: nothing is decided, so nothing changes."""
+    name = f"version {champion}" if champion else "the majority class"
+    found = f"{tracks} tracks of {groups} group{'' if groups == 1 else 's'}"
+    why = "test tracks that neither of the two was trained on"
+    return Verdict(
+        promote=False,
+        reason=f"Version {version} cannot be compared with {name}: {tracks} test tracks of {groups} groups are left, "
+        f"and at least 2 groups are needed.{_aside(left_out)} Add tracks that neither has heard.",
+        challenger=version,
+        champion=champion,
+        opponent="champion" if champion else "majority class",
+        tracks=tracks,
+        groups=groups,
+        left_out=left_out,
+        gates=(Gate("comparable", False, found, "2 groups", why),),
+        warnings=tuple(warnings),
+    )
+
+
+def unreadable(*, version: str, champion: str, why: str) -> Verdict:
+    """The verdict where the champion cannot be read, as after a change of its format: somebody has to decide."""
+    needed = "a champion that can be read"
+    return Verdict(
+        promote=False,
+        reason=f"Version {version} cannot be compared with version {champion}, which cannot be read: {why} To promote "
+        "it all the same: `earmark promote --because REASON`.",
+        challenger=version,
+        champion=champion,
+        gates=(Gate("comparable", False, "none", needed, why),),
+    )
+
+
+def signed(score: Score) -> str:
+    """``+0.123 [-0.004, +0.250]``."""
+    return f"{score.value:+.3f} [{score.low:+.3f}, {score.high:+.3f}]"
+
+
+def _gain(found: Comparison, gates: Gates) -> Gate:
+    gain = found.accuracy.difference
+    better = gain.low > gates.min_gain
+    cheap, told = _cheaper(found.our_cost, found.their_cost, gates.cheaper)
+    equal = gain.low > -gates.equal_margin
+    if better:
+        why = "the whole interval of the gain in accuracy lies above it"
+    elif equal and cheap:
+        why = f"no more than {gates.equal_margin:g} of accuracy is lost, by the whole interval, and {told}"
+    else:
+        why = "the interval of the gain in accuracy does not lie above it, and "
+        why += told if equal else f"a loss of more than {gates.equal_margin:g} is not ruled out"
+    needed = f"above {gates.min_gain:+.3f}"
+    if found.their_cost is not None:
+        needed += f", or above {-gates.equal_margin:+.3f} and {gates.cheaper:.0%} cheaper"
+    return Gate("gain", better or (equal and cheap), signed(gain), needed, why)
+
+
+def _cheaper(ours: Cost | None, theirs: Cost | None, share: float) -> tuple[bool, str]:
+    """Whether ours costs clearly less, and what each cost is of theirs."""
+    if ours is None or theirs is None:
+        return False, "there are no costs to compare"
+    ratios = {"latency": ours.median_ms / theirs.median_ms, "size": ours.mib / theirs.mib}
+    cheaper = min(ratios.values()) <= 1 - share and max(ratios.values()) < 1 + share
+    told = " and ".join(f"{name} is {ratio - 1:+.0%}" for name, ratio in ratios.items())
+    return cheaper, told if cheaper else f"{told}: not clearly cheaper"
+
+
+def _class_drop(classes: Sequence[ClassMeasures], gates: Gates, champion: str | None) -> Gate:
+    rule = f"no shown fall of more than {gates.max_class_drop:g}"
+    if champion is None:
+        return Gate("class_drop", True, "no champion", rule, "without a champion no genre has a recall to fall from")
+    falls = sorted((each for each in classes if each.fall.value < 0), key=lambda each: each.fall.value)
+    large = [each for each in falls if -each.fall.value > gates.max_class_drop]
+    shown = [each for each in large if each.fall.high < 0 and each.differing >= FEWEST_DIFFERING]
+    if shown:
+        why = "recall fell, and by more than chance: " + _listed(shown, _fall)
+    elif large:
+        why = "what fell by more may be chance, at so few differing groups or so wide an interval: "
+        why += _listed(large, _fall)
+    else:
+        why = "no genre's recall fell by more"
+    worst = (shown or falls)[:1]
+    found = f"{worst[0].genre} {signed(worst[0].fall)}" if worst else "no fall"
+    return Gate("class_drop", not shown, found, rule, why)
+
+
+def _listed(classes: Sequence[ClassMeasures], tell: Callable[[ClassMeasures], str], most: int = 5) -> str:
+    more = f"; and {len(classes) - most} more" if len(classes) > most else ""
+    return "; ".join(tell(each) for each in classes[:most]) + more
+
+
+def _fall(each: ClassMeasures) -> str:
+    return f"{each.genre} {signed(each.fall)} on {each.tracks} tracks, {each.differing} groups differ"
+
+
+def _ece(found: Comparison, gates: Gates) -> Gate:
+    ours = found.ece.ours
+    passed = ours.low <= gates.max_ece
+    why = "the interval of the calibration error " + ("does not lie" if passed else "lies") + " above it"
+    return Gate("ece", passed, f"{ours.value:.3f} [{ours.low:.3f}, {ours.high:.3f}]", f"at most {gates.max_ece:g}", why)
+
+
+def _costs(cost: Cost | None, gates: Gates) -> list[Gate]:
+    if cost is None:
+        return []
+    return [
+        Gate(
+            "latency",
+            cost.median_ms <= gates.max_latency_ms,
+            f"{cost.median_ms:.0f} ms",
+            f"at most {gates.max_latency_ms:.0f} ms",
+            "the median for a song of 30 s, on the machine that compared",
+        ),
+        Gate(
+            "size",
+            cost.mib <= gates.max_size_mib,
+            f"{cost.mib:.1f} MiB",
+            f"at most {gates.max_size_mib:g} MiB",
+            "all files of the predictor",
+        ),
+    ]
+
+
+def _aside(left_out: int) -> str:
+    return f" {left_out} test tracks were left out, for one of the two was trained on them." if left_out else ""
+
+
+def _unknown(found: Comparison, version: str, champion: str | None) -> str:
+    parts = [(version, found.unknown_to_ours)] + [(champion, found.unknown_to_theirs)] * (champion is not None)
+    return "".join(
+        f" Version {name} does not know {', '.join(genres)}; there its answers count as wrong."
+        for name, genres in parts
+        if genres
     )

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: network, forest and majority class on the same test tracks, each score with its interval."""
+"""Stage `evaluate`: network, forest, blend and majority class on the same test tracks, each score with its interval."""
 
 import sys
 from pathlib import Path
@@ -6,65 +6,195 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from earmark.errors import ModelError
 from earmark.files import replacing, write_json
+from earmark.model.answers import Answers
+from earmark.model.evaluation.choosing import held_out_differences, held_out_scores
+from earmark.model.evaluation.mistakes import mistakes
+from earmark.model.evaluation.per_class import per_class
+from earmark.model.evaluation.scores import differences, scores
+from earmark.model.evaluation.sureness import reliability, risk_coverage_curves, sureness
+from earmark.model.evaluation.tags import tag_report, told_of
+from earmark.model.evaluation.tested import MAJORITY, Tested
+from earmark.model.held_out import HeldOut
 from earmark.model.leakage import leakage
 from earmark.model.material import Material, load_material
-from earmark.model.metrics import Labels, accuracy, confusion, difference, f1_macro, score
-from earmark.model.predictor import ForestPredictor, NetworkPredictor, load_predictor
-from earmark.model.tag_scores import Told, category_scores, commonest_category, tag_table
+from earmark.model.predictor import Predictor, load_predictor
+from earmark.model.scoring import answers_of
+from earmark.model.tag_scores import category_scores, commonest_category
 from earmark.params import Evaluation, Params
-from earmark.progress import progress
-from earmark.workspace import CONFUSION, FOREST, METRICS, NETWORK, PER_CLASS, PREDICTIONS, TAG_SCORES
-
-Probabilities = NDArray[np.float64]
+from earmark.workspace import (
+    CONFUSION,
+    METRICS,
+    MISTAKES,
+    MODELS,
+    PER_CLASS,
+    PREDICTIONS,
+    RELIABILITY,
+    RISK_COVERAGE,
+    TAG_SCORES,
+)
 
 
 def run(params: Params, root: Path) -> None:
-    """Write reports/metrics.json, predictions.parquet, confusion.csv, per_class.csv and tags.csv.
+    """Write reports/metrics.json and predictions.parquet, and the tables beside them.
 
     Raises:
         ModelError: A model is missing, or there is no test track.
     """
     material = load_material(root, params.frontend)
-    heard = pd.concat([material.part("validation"), material.part("test")])
-    answers, shares = {}, {}
-    answers["network"], shares["network"] = _network(load_predictor(root / NETWORK), material, heard)
-    answers["forest"], shares["forest"] = _forest(load_predictor(root / FOREST), material, heard)
-    metrics = summarise(material, heard, answers, params.evaluation)
-    metrics["leakage"] = leakage(
+    how = params.evaluation
+    predictors = {kind: load_predictor(root / folder, device="auto") for kind, folder in MODELS.items()}
+    tracks = material.part("test")
+    if tracks.empty:
+        raise ModelError("There is no track to score. The split left the test part empty; see reports/split.json.")
+    tested = tested_of(material, tracks, predictors, root)
+    held = {kind: HeldOut.load(root / folder, material) for kind, folder in MODELS.items()}
+    kept = _tempered(held, predictors)
+    told = told_of(tested, material.tags.ceilings)
+    tags = tag_report(tested, told, how)
+    metrics = {
+        **summarise(tested, how),
+        **_of_held_out(material, kept, how),
+        "test_tracks": len(tracks),
+        "test_groups": len(set(tested.groups)),
+        "genres": len(material.labels),
+        "leakage": _leakage(material, params),
+        "categories": category_scores(
+            told, commonest_category(told.names, material.tags.of(material.part("train")["track_id"])), how
+        ),
+        "tags": _mean_r(tags),
+    }
+    for kind, found in metrics["held_out"].items():
+        metrics[kind]["validation_accuracy"] = found["accuracy"]
+    write_json(root / METRICS, metrics)
+    tables = {
+        TAG_SCORES: tags,
+        PER_CLASS: per_class(tested, how),
+        CONFUSION: _confusion(tested),
+        RELIABILITY: reliability(tested),
+        RISK_COVERAGE: risk_coverage_curves(tested),
+        MISTAKES: mistakes(tested, tracks),
+    }
+    for path, table in tables.items():
+        with replacing(root / path) as part:
+            table.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
+    with replacing(root / PREDICTIONS) as part:
+        _predictions(material, tracks, tested, kept).to_parquet(part, index=False)
+    _tell(metrics)
+
+
+def tested_of(material: Material, tracks: pd.DataFrame, predictors: dict[str, Predictor], root: Path) -> Tested:
+    """What is known of the test ``tracks``, and what each predictor says of them."""
+    return Tested(
+        labels=material.labels,
+        actual=material.indices(tracks),
+        groups=tracks["group"].to_numpy(object),
+        answers={kind: answers_of(predictor, tracks, root) for kind, predictor in predictors.items()},
+        calibrations={kind: predictor.calibration for kind, predictor in predictors.items()},
+        training=np.bincount(material.indices(material.part("train")), minlength=len(material.labels)),
+        tags=material.tags.names,
+        known=material.tags.of(tracks["track_id"]),
+    )
+
+
+def summarise(tested: Tested, how: Evaluation) -> dict[str, Any]:
+    """Scores of each model on the test tracks, and differences, as reports/metrics.json holds them."""
+    found, sure, gained = scores(tested, how), sureness(tested, how), differences(tested, how)
+    first = {"difference": gained["network - forest"]} if "network - forest" in gained else {}
+    return {**{kind: {**found[kind], **sure[kind]} for kind in found}, "differences": gained, **first}
+
+
+def _tempered(held: dict[str, HeldOut], predictors: dict[str, Predictor]) -> dict[str, HeldOut]:
+    """Held-out answers as sure as each model has learnt to be; sets and shares are left as they are."""
+    found = {}
+    for kind, each in held.items():
+        sure, raw = predictors[kind].calibration, each.answers
+        genres = raw.genres if sure is None else sure.probabilities(raw.genres)
+        found[kind] = HeldOut(each.tracks, Answers(genres, raw.shares, raw.embeddings))
+    return found
+
+
+def _of_held_out(material: Material, held: dict[str, HeldOut], how: Evaluation) -> dict[str, Any]:
+    """What a challenger is chosen by: each kind by itself, beside the commonest genre, and against each other."""
+    first = next(iter(held.values()))
+    if any(list(each.tracks["track_id"]) != list(first.tracks["track_id"]) for each in held.values()):
+        raise ModelError(
+            "The models were held out from different songs, so they cannot be compared: `dvc repro` trains them again."
+        )
+    actual = material.indices(first.tracks)
+    told = {kind: each.answers.genres for kind, each in held.items()}
+    training = np.bincount(material.indices(material.part("train")), minlength=len(material.labels))
+    prior = np.tile(training / training.sum(), (len(actual), 1))
+    gained = held_out_differences(told, actual, first.tracks, how)
+    found: dict[str, Any] = {
+        "held_out": held_out_scores({**told, MAJORITY: prior}, actual, first.tracks, how),
+        "held_out_difference": gained,
+    }
+    if "forest" in gained.get("network", {}):
+        ends = gained["network"]["forest"]
+        found["validation_difference"] = {name: ends[name] for name in ("accuracy", "accuracy_low", "accuracy_high")}
+    return found
+
+
+def _leakage(material: Material, params: Params) -> dict[str, float]:
+    return leakage(
         material.descriptors(material.tracks),
         material.indices(material.tracks),
         material.tracks["group"].to_numpy(object),
         params.forest,
         params.evaluation,
     )
-    tags = _tags(material, heard, shares)
-    commonest = commonest_category(tags.names, material.tags.of(material.part("train")["track_id"]))
-    metrics["categories"] = category_scores(tags, commonest, params.evaluation)
-    tag_scores = tag_table(tags)
-    metrics["tags"] = {f"{name}_r": float(rows["r"].mean()) for name, rows in tag_scores.groupby("model")}
-    if tag_scores["ceiling"].notna().any():
-        metrics["tags"]["ceiling"] = float(tag_scores["ceiling"].mean())
-    write_json(root / METRICS, metrics)
-    tables = {
-        TAG_SCORES: tag_scores,
-        PER_CLASS: _per_class(material, heard, answers),
-        CONFUSION: _confusion(material, heard, answers["network"]),
-    }
-    for path, table in tables.items():
-        with replacing(root / path) as part:
-            table.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
-    with replacing(root / PREDICTIONS) as part:
-        _predictions(material, heard, answers).to_parquet(part, index=False)
-    for name in ("network", "forest", "majority"):
-        value = metrics[name]
-        print(
-            f"{name:9s} accuracy {value['accuracy']:.3f} [{value['accuracy_low']:.3f}, {value['accuracy_high']:.3f}]"
-            f"   macro-F1 {value['f1_macro']:.3f} [{value['f1_macro_low']:.3f}, {value['f1_macro_high']:.3f}]",
-            file=sys.stderr,
+
+
+def _mean_r(tags: pd.DataFrame) -> dict[str, float]:
+    found = {f"{kind}_r": float(rows["r"].mean()) for kind, rows in tags.groupby("model")}
+    if tags["ceiling"].notna().any():
+        found["ceiling"] = float(tags["ceiling"].mean())
+    return found
+
+
+def _confusion(tested: Tested) -> pd.DataFrame:
+    labels = np.array(tested.labels, dtype=object)
+    tables = [
+        pd.DataFrame(
+            {"model": kind, "actual": labels[tested.actual], "predicted": labels[answers.genres.argmax(axis=1)]}
         )
+        for kind, answers in tested.answers.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _predictions(material: Material, tracks: pd.DataFrame, tested: Tested, held: dict[str, HeldOut]) -> pd.DataFrame:
+    """Test tracks as the models answer them; ``held_out`` ones as models did that were kept from them."""
+    labels = np.array(material.labels, dtype=object)
+    tables = []
+    for kind, answers in tested.answers.items():
+        parts = ((held[kind].tracks, held[kind].answers.genres, True), (tracks, answers.genres, False))
+        for rows, probabilities, held_out in parts:
+            if rows.empty:
+                continue
+            table = rows[["track_id", "content_hash", "split", "group", "genre"]].reset_index(drop=True)
+            table["model"] = kind
+            table["held_out"] = held_out
+            table["predicted"] = labels[probabilities.argmax(axis=1)]
+            columns = [f"p_{label}" for label in material.labels]
+            tables.append(pd.concat([table, pd.DataFrame(probabilities, columns=columns)], axis=1))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _tell(metrics: dict[str, Any]) -> None:
+    for name in (*MODELS, MAJORITY):
+        value = metrics[name]
+        line = (
+            f"{name:9s} accuracy {value['accuracy']:.3f} [{value['accuracy_low']:.3f}, {value['accuracy_high']:.3f}]"
+            f"   macro-F1 {value['f1_macro']:.3f} [{value['f1_macro_low']:.3f}, {value['f1_macro_high']:.3f}]"
+            f"   log loss {value['log_loss']:.3f}"
+        )
+        if "set_coverage" in value:
+            line += f"   sets hold {value['set_coverage']:.3f} of {value['set_nominal']:.2f}"
+        print(line, file=sys.stderr)
     for name, value in metrics["categories"].items():
         print(
             f"{name:9s} category {value['accuracy']:.3f} [{value['accuracy_low']:.3f}, {value['accuracy_high']:.3f}]",
@@ -79,105 +209,3 @@ def run(params: Params, root: Path) -> None:
             f"[{found['random_minus_honest_low']:+.3f}, {found['random_minus_honest_high']:+.3f}]",
             file=sys.stderr,
         )
-
-
-def summarise(
-    material: Material, heard: pd.DataFrame, answers: dict[str, Probabilities], how: Evaluation
-) -> dict[str, Any]:
-    """All scores, as reports/metrics.json holds them.
-
-    Args:
-        material: Where labels come from.
-        heard: Validation and test tracks.
-        answers: By model, probabilities of ``heard``, shape ``(tracks, labels)``.
-        how: Section ``evaluation`` of params.yaml.
-    """
-    test = (heard["split"] == "test").to_numpy()
-    actual = material.indices(heard)
-    groups = heard["group"].to_numpy(object)
-    commonest = int(np.bincount(material.indices(material.part("train"))).argmax())
-    predicted = {name: probabilities.argmax(axis=1) for name, probabilities in answers.items()}
-    predicted["majority"] = np.full(len(actual), commonest)
-
-    metrics: dict[str, Any] = {}
-    for name, labels in predicted.items():
-        metrics[name] = {
-            **score(accuracy, actual[test], labels[test], groups[test], how).flat("accuracy"),
-            **score(f1_macro, actual[test], labels[test], groups[test], how).flat("f1_macro"),
-        }
-        if not test.all():
-            metrics[name]["validation_accuracy"] = float(np.mean(actual[~test] == labels[~test]))
-    # Network minus forest. What is said of validation tracks chooses the challenger; test tracks choose nothing.
-    for name, part in (("difference", test), ("validation_difference", ~test)):
-        if part.any():
-            ours, theirs = predicted["network"][part], predicted["forest"][part]
-            metrics[name] = difference(accuracy, actual[part], ours, theirs, groups[part], how).flat("accuracy")
-    metrics["test_tracks"] = int(test.sum())
-    metrics["test_groups"] = len(set(groups[test]))
-    metrics["genres"] = len(material.labels)
-    return metrics
-
-
-def _network(
-    predictor: NetworkPredictor | ForestPredictor, material: Material, tracks: pd.DataFrame
-) -> tuple[Probabilities, Probabilities]:
-    assert isinstance(predictor, NetworkPredictor)
-    rows = progress(tracks.itertuples(), description="listen", total=len(tracks))
-    genres, shares = zip(*(predictor.answer_of_log_mel(material.log_mel(row)) for row in rows), strict=True)
-    return np.stack(genres), np.stack(shares)
-
-
-def _forest(
-    predictor: NetworkPredictor | ForestPredictor, material: Material, tracks: pd.DataFrame
-) -> tuple[Probabilities, Probabilities]:
-    assert isinstance(predictor, ForestPredictor)
-    descriptors = material.descriptors(tracks)
-    return predictor.probabilities_of_descriptors(descriptors), predictor.shares_of_descriptors(descriptors)
-
-
-def _tags(material: Material, heard: pd.DataFrame, shares: dict[str, Probabilities]) -> Told:
-    """Of the test tracks, what listeners tell, and what the models do."""
-    test = (heard["split"] == "test").to_numpy()
-    tracks = heard[test]
-    answers = {name: answer[test] for name, answer in shares.items()}
-    known = material.tags.of(tracks["track_id"])
-    return Told(material.tags.names, known, answers, tracks["group"].to_numpy(object), material.tags.ceilings)
-
-
-def _per_class(material: Material, heard: pd.DataFrame, answers: dict[str, Probabilities]) -> pd.DataFrame:
-    test = (heard["split"] == "test").to_numpy()
-    actual: Labels = material.indices(heard)[test]
-    rows = []
-    for name, probabilities in answers.items():
-        counts = confusion(actual, probabilities[test].argmax(axis=1), len(material.labels))
-        for index, genre in enumerate(material.labels):
-            hit, there, said = int(counts[index, index]), int(counts[index].sum()), int(counts[:, index].sum())
-            rows.append(
-                {
-                    "model": name,
-                    "genre": genre,
-                    "precision": hit / said if said else 0.0,
-                    "recall": hit / there if there else 0.0,
-                    "f1": 2 * hit / (there + said) if there + said else 0.0,
-                    "support": there,
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def _confusion(material: Material, heard: pd.DataFrame, probabilities: Probabilities) -> pd.DataFrame:
-    test = (heard["split"] == "test").to_numpy()
-    predicted = np.array(material.labels, dtype=object)[probabilities[test].argmax(axis=1)]
-    return pd.DataFrame({"actual": heard["genre"].to_numpy()[test], "predicted": predicted})
-
-
-def _predictions(material: Material, heard: pd.DataFrame, answers: dict[str, Probabilities]) -> pd.DataFrame:
-    labels = np.array(material.labels, dtype=object)
-    tables = []
-    for name, probabilities in answers.items():
-        table = heard[["track_id", "content_hash", "split", "group", "genre"]].reset_index(drop=True)
-        table["model"] = name
-        table["predicted"] = labels[probabilities.argmax(axis=1)]
-        columns = [f"p_{label}" for label in material.labels]
-        tables.append(pd.concat([table, pd.DataFrame(probabilities, columns=columns)], axis=1))
-    return pd.concat(tables, ignore_index=True)

@@ -15,7 +15,8 @@ from earmark.files import read_json, replacing
 from earmark.params import Params, Tags
 from earmark.workspace import CATEGORIES, CATEGORY_NAMES, TAGS, TARGETS, TARGETS_SUMMARY
 
-CATEGORY, FEELING, WORD = "category---", "feeling---", "word---"  # how tags begin
+CATEGORY = "category---"
+_LIKING = {"appeal": "appeal---like", "dislike": "appeal---dislike"}  # other targets: "feeling---calmness", "word---…"
 COLUMNS = ("track_id", "tag", "share", "weight", "ceiling")
 
 
@@ -43,11 +44,12 @@ def run(params: Params, root: Path) -> None:
 
 
 def _told(targets: pd.DataFrame, summary: dict[str, dict[str, float | None]], params: Tags) -> Iterator[pd.DataFrame]:
-    """Feelings and words of everybody, each with the part of its estimate that is not the prior."""
-    for target, prefix, wanted in (("feeling", FEELING, params.feelings), ("word", WORD, params.words)):
-        whole = targets[(targets["target"] == target) & (targets["segment"] == "all")]
-        for name, rows in whole.groupby("name", sort=True) if wanted else ():
-            told = summary[f"{target}:{name}"]
+    """What everybody liked, felt and said, each with the part of its estimate that is not the prior."""
+    everybody = targets[targets["segment"] == "all"]
+    wanted = {"appeal": params.appeal, "dislike": params.appeal, "feeling": params.feelings, "word": params.words}
+    for (target, name), rows in everybody.groupby(["target", "name"], sort=True):
+        if wanted.get(target):
+            told = summary[f"{target}:{name}" if name else target]
             if (told["ceiling"] or 0.0) < params.min_ceiling or len(rows) < params.min_tracks:
                 continue
             prior = told["prior_answers"] or 0.0
@@ -55,7 +57,7 @@ def _told(targets: pd.DataFrame, summary: dict[str, dict[str, float | None]], pa
             yield pd.DataFrame(
                 {
                     "track_id": rows["track_id"],
-                    "tag": f"{prefix}{name}",
+                    "tag": f"{target}---{name}" if name else _LIKING[str(target)],
                     "share": rows["estimate"],
                     "weight": weight,
                     "ceiling": told["ceiling"],

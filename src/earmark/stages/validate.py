@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from earmark.catalogue.corrections import OUTCOMES, apply_corrections, read_corrections
 from earmark.catalogue.judged import track_table
 from earmark.catalogue.reading import size_of
 from earmark.catalogue.taxonomy import apply_taxonomy, read_taxonomy
@@ -20,6 +21,8 @@ from earmark.params import Params
 from earmark.workspace import (
     CATALOGUE,
     COLLECTIONS,
+    CORRECTED,
+    CORRECTIONS,
     DATA_DOCS,
     DUPLICATES,
     EXPECTATIONS,
@@ -87,9 +90,9 @@ def run(params: Params, root: Path, *, judge: Judge) -> None:
     Raises:
         CatalogueError: The collection is missing or empty, or what is left is not fit to learn from. All reports are
             written before this is raised, so that they can be read.
-        ParamsError: The taxonomy is not in order.
+        ParamsError: The taxonomy or the file of corrections is not in order.
     """
-    taxonomy = read_taxonomy(root / TAXONOMY)
+    taxonomy, corrections = read_taxonomy(root / TAXONOMY), read_corrections(root / CORRECTIONS)
     collection = COLLECTIONS / params.catalogue.collection
     tracks = read_tracks(root / collection / TRACKS)
     if tracks.empty:
@@ -98,6 +101,7 @@ def run(params: Params, root: Path, *, judge: Judge) -> None:
             "when they are mended, or name another collection under `catalogue` in params.yaml."
         )
     tracks, names = apply_taxonomy(taxonomy, tracks)
+    tracks, corrected = apply_corrections(corrections, tracks, taxonomy)
     tracks = track_table(
         tracks.assign(
             audio_bytes=pd.Series(
@@ -111,14 +115,15 @@ def run(params: Params, root: Path, *, judge: Judge) -> None:
     _write_csv(judgement.quarantine[list(VERDICT_COLUMNS)], root / QUARANTINE)
     _write_csv(judgement.warnings[list(VERDICT_COLUMNS)], root / WARNINGS)
     _write_csv(names, root / GENRE_NAMES)
-    write_json(root / VALIDATION, summary(judgement, names))
+    _write_csv(corrected, root / CORRECTED)
+    write_json(root / VALIDATION, summary(judgement, names, corrected))
     if judgement.problems:
         raise CatalogueError(_complaint(judgement))
     write_tracks(tracks.loc[judgement.accepted.to_numpy(), SCHEMA.names], root / CATALOGUE)
 
 
-def summary(judgement: Judgement, names: pd.DataFrame) -> dict[str, Any]:
-    """The judgement as `dvc metrics` shows it."""
+def summary(judgement: Judgement, names: pd.DataFrame, corrected: pd.DataFrame) -> dict[str, Any]:
+    """The judgement, and what became of names and corrections, as `dvc metrics` shows it."""
     accepted = int(judgement.accepted.sum())
     each = names.drop_duplicates(["source", "name"])  # a label and a tag may be one name
     return {
@@ -128,6 +133,9 @@ def summary(judgement: Judgement, names: pd.DataFrame) -> dict[str, Any]:
         "tracks_warned": int(judgement.warnings["track_id"].nunique()),
         "genre_names": len(each),
         "genre_names_unmapped": int(each["mapped_to"].isna().sum()),
+        "corrections": {
+            outcome.replace(" ", "_"): int((corrected["outcome"] == outcome).sum()) for outcome in OUTCOMES
+        },
         "rules": {
             name: {"severity": rule.severity, "unexpected": rule.unexpected, "success": rule.success}
             for name, rule in judgement.rules.items()

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -31,8 +32,33 @@ def use(root: Path, section: str, key: str, name: str) -> None:
     Raises:
         ParamsError: params.yaml has no such line.
     """
+    use_values(root, {f"{section}.{key}": name})
+
+
+def use_values(root: Path, values: Mapping[str, str | float | bool]) -> None:
+    """As `use`, several at once: by dotted names, all or none.
+
+    Raises:
+        ParamsError: params.yaml has no such line.
+    """
     path = root / PARAMS
-    text = path.read_text(encoding="utf-8")
+    text = changed = path.read_text(encoding="utf-8")
+    for name, value in values.items():
+        section, _, key = name.partition(".")
+        changed = _changed(changed, section, key, _scalar(value), path)
+    if changed != text:
+        with replacing(path) as part:
+            part.write_text(changed, encoding="utf-8")
+
+
+def _scalar(value: str | float | bool) -> str:
+    """As YAML reads it back."""
+    if not isinstance(value, str):
+        return yaml.safe_dump(value).splitlines()[0]  # 1.0e-05: YAML takes 1e-05 for a text
+    return value if yaml.safe_load(value) == value else json.dumps(value)  # a name such as 2024 must stay text
+
+
+def _changed(text: str, section: str, key: str, value: str, path: Path) -> str:
     # Within the section: what is indented, empty or a comment, until the line.
     line = re.compile(
         rf"(^{section}:[^\n]*\n(?:[ \t#][^\n]*\n|\n)*?[ \t]+{key}:[ \t]*)([^\s#]+|'[^'\n]*'|\"[^\"\n]*\")([ \t]*)",
@@ -40,11 +66,7 @@ def use(root: Path, section: str, key: str, name: str) -> None:
     )
     found = line.search(text)
     if not found:
-        raise ParamsError(f"{path} has no line `{key}:` under `{section}:`. Write there: {key}: {name}")
-    value = name if yaml.safe_load(name) == name else json.dumps(name)  # a name such as 2024 must stay text
+        raise ParamsError(f"{path} has no line `{key}:` under `{section}:`. Write there: {key}: {value}")
     room = len(found[2]) + len(found[3])  # keeps a comment in its column
     gap = " " * max(room - len(value), 1) if found[3] else ""
-    changed = text[: found.start()] + found[1] + value + gap + text[found.end() :]
-    if changed != text:
-        with replacing(path) as part:
-            part.write_text(changed, encoding="utf-8")
+    return text[: found.start()] + found[1] + value + gap + text[found.end() :]

@@ -1,0 +1,1 @@
+"""Encoders: frozen models of others' training that turn a waveform into a vector, for a small catalogue to learn on."""

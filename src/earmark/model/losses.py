@@ -1,0 +1,31 @@
+"""What the network is fitted by: one loss for each head, counting only what is known."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def tag_loss(logits: Tensor, weighted: Tensor, weight: Tensor) -> Tensor:
+    """Binary cross-entropy with shares as targets, averaged over what is known.
+
+    Args:
+        logits: Shape ``(batch, tags)``.
+        weighted: Shares times their weight, shape ``(batch, tags)``.
+        weight: How much is known, shape ``(batch, tags)``; 0: nothing.
+    """
+    share = weighted / weight.clamp(min=1e-6)
+    losses = F.binary_cross_entropy_with_logits(logits, share.clamp(0, 1), weight=weight, reduction="sum")
+    return losses / weight.sum().clamp(min=1e-6)
+
+
+def place_loss(embeddings: Tensor, places: Tensor, placed: Tensor) -> Tensor:
+    """One minus the cosine between where a song is put and where listeners put it, averaged over what is known.
+
+    As van den Oord et al. ("Deep content-based music recommendation", NeurIPS 2013) predict factors from audio.
+
+    Args:
+        embeddings: Shape ``(batch, dims)``.
+        places: Shape ``(batch, dims)``.
+        placed: The weight of what is known, shape ``(batch, 1)``.
+    """
+    apart = 1 - F.cosine_similarity(embeddings, places, dim=1)
+    return (apart * placed[:, 0]).sum() / placed.sum().clamp(min=1e-6)

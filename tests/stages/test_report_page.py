@@ -1,0 +1,262 @@
+"""The report's page: whole in itself, true to the numbers, and safe with titles that anybody may have written."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+
+from earmark.model.answers import Answers
+from earmark.model.attribution import Why
+from earmark.model.evaluation import tested as songs
+from earmark.model.evaluation.mistakes import mistakes
+from earmark.model.evaluation.per_class import per_class
+from earmark.model.evaluation.scores import differences, scores
+from earmark.model.evaluation.sureness import reliability, risk_coverage_curves, sureness
+from earmark.params import Evaluation, load_params
+from earmark.stages.report.mistakes import Mistake
+from earmark.stages.report.page import page
+from earmark.stages.report.reading import Reports
+from earmark.stages.report.sections import scores as scores_of
+from scratch import CHECKOUT
+
+LABELS = ("folk", "jazz & blues", "rock")
+HOW = Evaluation(seed=1, resamples=100, confidence=0.95)
+EVIL = "<script>alert(1)</script>"
+PARAMS = load_params(CHECKOUT / "params.yaml")
+
+
+def answered(rng: np.random.Generator, actual, right: float) -> Answers:
+    said = np.where(rng.random(len(actual)) < right, actual, (actual + 1) % 3)
+    genres = np.full((len(actual), 3), 0.1)
+    genres[np.arange(len(actual)), said] = rng.uniform(0.5, 0.9, len(actual))
+    return Answers(genres / genres.sum(axis=1, keepdims=True), np.zeros((len(actual), 0)), np.zeros((len(actual), 1)))
+
+
+def reports(*, right: float = 0.8, **other) -> Reports:
+    """Of sixty songs; the network right as often as said, the forest in half of the cases."""
+    rng = np.random.default_rng(0)
+    actual = np.arange(60) % 3
+    told = {"network": answered(rng, actual, right), "forest": answered(rng, actual, 0.5)}
+    tested = songs.Tested(
+        LABELS, actual, np.arange(60).astype(object), told, dict.fromkeys(told), np.array([20, 30, 10])
+    )
+    found, sure = scores(tested, HOW), sureness(tested, HOW)
+    metrics = {kind: {**found[kind], **sure[kind]} for kind in found} | {
+        "differences": differences(tested, HOW),
+        "held_out": {
+            "network": {"accuracy": 0.7, "accuracy_low": 0.6, "accuracy_high": 0.8, "log_loss": 0.8, "tracks": 40},
+            "forest": {"accuracy": 0.6, "accuracy_low": 0.5, "accuracy_high": 0.7, "log_loss": 0.9, "tracks": 40},
+        },
+        "held_out_difference": {
+            "network": {"forest": {"accuracy": 0.1, "accuracy_low": -0.1, "accuracy_high": 0.3}},
+            "forest": {"network": {"accuracy": -0.1, "accuracy_low": -0.3, "accuracy_high": 0.1}},
+        },
+        **{"test_tracks": 60, "test_groups": 60, "genres": 3, "leakage": {}, "categories": {}, "tags": {}},
+    }
+    names = np.array(LABELS, dtype=object)
+    confusion = [
+        pd.DataFrame({"model": kind, "actual": names[actual], "predicted": names[each.genres.argmax(axis=1)]})
+        for kind, each in told.items()
+    ]
+    tracks = pd.DataFrame({name: [f"{name}{place}" for place in range(60)] for name in ("track_id", "content_hash")})
+    tracks = tracks.assign(path="a.wav", group="someone")
+    whole = Reports(
+        metrics=metrics,
+        per_class=per_class(tested, HOW),
+        confusion=pd.concat(confusion, ignore_index=True),
+        tags=pd.DataFrame(columns=["model", "tag", "songs", "r", "ceiling", "r_low", "r_high"]),
+        reliability=reliability(tested),
+        risk_coverage=risk_coverage_curves(tested),
+        mistakes=mistakes(tested, tracks),
+        titles=pd.DataFrame({"title": [], "artist": []}),
+    )
+    return dataclasses.replace(whole, **other)
+
+
+def mistake(**other) -> Mistake:
+    why = Why(
+        label="rock",
+        bands=np.array([1.0, -2.0, 0.5, 3.0]),
+        band_hz=np.array([100.0, 400.0, 1_600.0, 6_000.0]),
+        moments=np.array([0.2, -0.1, 0.9]),
+        moment_seconds=np.array([2.0, 6.0, 10.0]),
+        picture=np.zeros((4, 3)),
+        heard=np.ones(3),
+        difference=2.5,
+        gap=0.0,
+    )
+    values = {
+        **{"title": "A song", "artist": "Somebody", "track_id": "a.wav", "genre": "folk", "said": "rock"},
+        **{"confidence": 0.9, "probability": 0.05, "also": ("forest",), "sound": None, "start_s": 8.0, "why": why},
+    }
+    return Mistake(**values | other)
+
+
+class Parsed(HTMLParser):
+    """Addresses, tags that are open at the end, tables and their captions, pictures and their words."""
+
+    VOID = frozenset({"meta", "link", "br", "img", "input"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.addresses, self.open, self.tags, self.nameless = [], [], [], []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.text += " "
+        self.tags.append(tag)
+        self.addresses += [given[name] for name in ("src", "href", "action") if name in given]
+        if given.get("role") == "img" and not given.get("aria-label"):
+            self.nameless.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+
+def shown(of: Reports, wrong: list[Mistake] | None = None) -> tuple[str, Parsed]:
+    text = page(of, wrong or [], PARAMS)
+    return text, Parsed(text)
+
+
+class TestPage:
+    def test_it_is_whole_in_itself(self):
+        text, parsed = shown(reports(), [mistake(sound="data:audio/mpeg;base64,AAAA")])
+        assert parsed.open == []
+        assert "script" not in parsed.tags
+        assert all(address.startswith(("#", "data:")) for address in parsed.addresses)
+        assert not re.search(r"url\(|@import|https?://", text)
+
+    def test_every_link_leads_to_a_section_that_is_there(self):
+        text, parsed = shown(reports(), [mistake()])
+        for address in parsed.addresses:
+            assert not address.startswith("#") or f'id="{address[1:]}"' in text
+
+    def test_every_table_has_a_caption_and_every_picture_words(self):
+        _, parsed = shown(reports(), [mistake()])
+        assert parsed.tags.count("table") == parsed.tags.count("caption") > 3
+        assert parsed.nameless == []
+
+    def test_what_others_wrote_is_text_and_nothing_else(self):
+        of = reports(label_review=pd.DataFrame([{"track_id": EVIL, "title": EVIL, "given": EVIL, "suggested": EVIL}]))
+        text, _ = shown(of, [mistake(title=EVIL, artist=EVIL, track_id=EVIL, genre=EVIL, said=EVIL)])
+        assert EVIL not in text
+        assert "&lt;script&gt;" in text
+        assert "jazz &amp; blues" in text
+
+    def test_the_first_sentence_is_the_accuracy_beside_that_of_not_listening(self):
+        of = reports()
+        _, parsed = shown(of)
+        said = " ".join(parsed.text.split())
+        own, nothing = of.metrics["network"], of.metrics["majority"]
+        ends = f"between {round(own['accuracy_low'] * 100)} and {round(own['accuracy_high'] * 100)}"
+        assert f"the network names the right genre for {round(own['accuracy'] * 100)} ({ends}" in said
+        assert f"one would be right for {round(nothing['accuracy'] * 100)}" in said
+
+    def test_where_nothing_is_shown_it_says_so(self):
+        _, parsed = shown(reports(right=0.3))
+        assert "It is not shown that the network hears anything" in " ".join(parsed.text.split())
+
+    def test_a_difference_within_chance_is_not_decided(self):
+        _, parsed = shown(reports())
+        said = " ".join(parsed.text.split())
+        assert "Whether it is better than the forest is not decided" in said
+        assert "Which of the models is best is not decided" in said
+
+    def test_a_mistake_says_what_was_said_what_it_is_and_what_moved_the_network(self):
+        text, parsed = shown(reports(), [mistake()])
+        said = " ".join(parsed.text.split())
+        assert "Heard as rock with 90 % certainty; it is labelled folk, to which it gave 5 %. The forest said" in said
+        assert "most for rock at 3.1 kHz to 6.0 kHz, most for folk at 200 Hz to 800 Hz" in said
+        assert "most for rock at 0:10, most for folk at 0:06" in said
+        assert "<audio" not in text
+
+    def test_stages_that_did_not_run_leave_their_section_out(self):
+        text, _ = shown(reports())
+        for section in ("listeners", "mistakes", "features", "labels"):
+            assert f'id="{section}"' not in text
+
+    def test_tags_stand_beside_their_ceiling_and_liking_comes_first(self):
+        columns = {"songs": 40, "r": 0.5, "r_low": 0.2, "r_high": 0.7, "ceiling": 0.8}
+        columns |= {"of_ceiling": 0.625, "of_ceiling_low": 0.25, "of_ceiling_high": 0.875}
+        columns |= dict.fromkeys(("interval_coverage", "interval_coverage_low", "interval_coverage_high"), 0.9)
+        names = ("word---calm", "appeal---like")
+        tags = pd.DataFrame([{"model": kind, "tag": tag, **columns} for tag in names for kind in ("network", "forest")])
+        _, parsed = shown(reports(tags=tags))
+        said = " ".join(parsed.text.split())
+        assert said.index("like it appeal") < said.index("calm word")
+        assert "62 % 25 % to 88 %" in said
+        assert "made up by a program" in said  # of the songbook's listeners, which params.yaml has in use
+
+    def test_of_importance_there_is_a_field_for_each_family_and_genre(self):
+        rows = [(genre, family) for genre in (*LABELS, "all") for family in ("mfcc", "chroma")]
+        families = pd.DataFrame(rows, columns=["class", "family"]).assign(importance=0.25, low=0.1, high=0.4)
+        single = families.assign(feature=families["family"] + "_1")
+        choice = {
+            "all": {"accuracy": 0.6, "accuracy_low": 0.5, "accuracy_high": 0.7, "features": 133},
+            "selected": {"accuracy": 0.61, "accuracy_low": 0.5, "accuracy_high": 0.7, "features": 29},
+        }
+        text, parsed = shown(reports(families=families, importance=single, selection=choice))
+        assert text.count("--share:1.000") >= 8
+        assert {"mfcc_1", "133", "29"} <= set(parsed.text.split())
+
+    def test_labels_that_look_wrong_come_with_how_to_correct_them(self):
+        row = {
+            "track_id": "x.wav",
+            "title": "",
+            "given": "folk",
+            "suggested": "rock",
+            "p_suggested": 0.8,
+            "side": "test",
+        }
+        _, parsed = shown(reports(label_review=pd.DataFrame([row])))
+        said = " ".join(parsed.text.split())
+        assert "earmark catalogue correct TRACK GENRE" in said
+        assert "x.wav folk rock 80 % test" in said
+
+
+class TestDifferences:
+    def test_they_are_those_of_the_leader_whichever_way_round_they_were_written_down(self):
+        of = reports()
+        held = {"network": {"accuracy": 0.5, "log_loss": 1.2}, "forest": {"accuracy": 0.7, "log_loss": 1.0}}
+        led = dataclasses.replace(of, metrics=of.metrics | {"held_out": held})
+        written = of.metrics["differences"]["network - forest"]
+        (pair,) = [each for each in scores_of(led)["pairs"] if each["theirs"] == "network"]
+        assert pair["test"]["accuracy"] == -written["accuracy"]
+        assert (pair["test"]["accuracy_low"], pair["test"]["accuracy_high"]) == (
+            -written["accuracy_high"],
+            -written["accuracy_low"],
+        )
+        assert pair["test_verdict"] == "worse"
+        assert written["accuracy_low"] > 0
+
+
+class TestLeader:
+    def test_it_is_chosen_by_held_out_songs_and_not_by_the_test(self):
+        of = reports()
+        held = {"network": {"accuracy": 0.6, "log_loss": 1.0}, "forest": {"accuracy": 0.6, "log_loss": 0.8}}
+        assert of.metrics["network"]["accuracy"] > of.metrics["forest"]["accuracy"]
+        assert dataclasses.replace(of, metrics=of.metrics | {"held_out": held}).leader == "forest"
+
+    def test_log_loss_counts_and_not_who_was_right_once_more(self):
+        held = {"network": {"accuracy": 0.71, "log_loss": 1.0}, "forest": {"accuracy": 0.7, "log_loss": 0.9}}
+        of = reports()
+        assert dataclasses.replace(of, metrics=of.metrics | {"held_out": held}).leader == "forest"
+
+    def test_without_held_out_songs_it_is_the_first(self):
+        of = reports()
+        assert dataclasses.replace(of, metrics=of.metrics | {"held_out": {}}).leader == "network"
