@@ -179,7 +179,7 @@ class Trained:
 
 def train(how: Network, examples: Examples, epochs: int = EPOCHS) -> Trained:
     """Fit such a network, on one device."""
-    training = dataclasses.replace(P.training, epochs=epochs, patience=0, devices=1)
+    training = dataclasses.replace(P.training, epochs=epochs, patience=0, devices=1, start_from="")
     settings = Settings(P.frontend, how, training, P.augmentation)
     ends: list[float] = []
 

@@ -1,6 +1,7 @@
 """The search: a planted good value is found, and one that is killed and carried on is as if it had run through."""
 
 import json
+import math
 import os
 import signal
 import sqlite3
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from earmark.adapters.optuna import Attempt, Pruned, Search
+from earmark.adapters.optuna import Attempt, Search
 from earmark.errors import ToolError
 from earmark.model.search_space import Choice, Space, Spread
 
@@ -27,8 +28,6 @@ FIRST = {"training.learning_rate": 0.05, "augmentation.time_mask": 40, "network.
 
 def planted(values) -> float:
     """Lowest, 0, at 0.002, 12 and attention; the rate matters most."""
-    import math
-
     off = abs(math.log10(values["training.learning_rate"] / 0.002))
     return 3 * off + 0.01 * abs(values["augmentation.time_mask"] - 12) + 0.2 * (values["network.pooling"] == "mean_max")
 
@@ -208,7 +207,3 @@ def test_after_kills_in_the_middle_of_trials_none_is_lost_and_none_counts_twice(
     whole = search(tmp_path / "whole.db")
     whole.run(lambda attempt: planted(attempt.values), trials=10)
     assert set(done) == {json.dumps(values, sort_keys=True) for _, values in tried(tmp_path / "whole.db")}
-
-
-def test_a_pruned_attempt_is_an_exception_of_its_own():
-    assert issubclass(Pruned, Exception)

@@ -90,10 +90,12 @@ def test_a_changed_training_parameter_reruns_only_what_depends_on_it_and_dvc_tel
     (changed,) = json.loads(run_dvc(root, "params", "diff", "--json"))["params.yaml"].items()
     assert changed == ("training.epochs", {"old": 20, "new": 2, "diff": -18})
 
-    shown = json.loads(run_dvc(root, "metrics", "show", "--json"))[""]["data"]
+    shown = json.loads(run_dvc(root, "metrics", "show", "--json", "reports/metrics.json"))[""]["data"]
     now = json.loads((root / "reports" / "metrics.json").read_text())
     assert shown["reports/metrics.json"]["data"]["network"]["accuracy"] == now["network"]["accuracy"]
-    diff = json.loads(run_dvc(root, "metrics", "diff", "--json")).get("reports/metrics.json", {})
+    diff = json.loads(run_dvc(root, "metrics", "diff", "--json", "--targets", "reports/metrics.json")).get(
+        "reports/metrics.json", {}
+    )
     gained = now["network"]["accuracy"] - before["network"]["accuracy"]
     assert diff.get("network.accuracy", {}).get("diff", 0.0) == pytest.approx(gained)
 

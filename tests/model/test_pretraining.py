@@ -18,9 +18,7 @@ from earmark.model.pretraining import pretrain, save_trunk
 from earmark.model.starting import start_from
 from earmark.params import Pretraining
 
-HOW = Pretraining(
-    seed=5, epochs=3, batch_size=8, learning_rate=0.01, temperature=0.2, projection=8, strength=0.5
-)
+HOW = Pretraining(seed=5, epochs=3, batch_size=8, learning_rate=0.01, temperature=0.2, projection=8, strength=0.5)
 LONGER = replace(HOW, epochs=40, batch_size=32, temperature=0.1, strength=0.2)
 
 
@@ -86,7 +84,7 @@ class TestPretrain:
         assert not checkpoints.exists()
 
     def test_one_recording_alone_cannot_be_told_from_any(self):
-        with pytest.raises(CatalogueError, match="1 recordings.*2 or more"):
+        with pytest.raises(CatalogueError, match=r"1 recordings.*2 or more"):
             pretrain(recordings(1, 1), SETTINGS, HOW)
 
     def test_a_recording_shorter_than_an_excerpt_is_heard_too(self):
@@ -102,7 +100,7 @@ class TestSaveTrunk:
         assert {name.split(".")[0] for name in left} == {"genre", "tags"}
         excerpts = torch.rand(2, 16, FRAMES)
         with torch.inference_mode():
-                torch.testing.assert_close(network.eval().heard(excerpts), pretrained.heard(excerpts))
+            torch.testing.assert_close(network.eval().heard(excerpts), pretrained.heard(excerpts))
 
     def test_equal_weights_are_equal_bytes_under_any_name(self, tmp_path):
         network = MusicNetwork(NETWORK, mels=16, classes=1)

@@ -1,8 +1,8 @@
 """Optuna: which values to try next, which trials are hopeless, and what was tried, in a database that outlives a kill.
 
-A search has a name that follows from what it searches on what. Its trials are kept in SQLite: one that was killed, or
-stopped by Ctrl-C, is marked as failed when the search goes on, and its values are tried again. The n-th trial that ends
-is drawn by the seed, n, and what the earlier ones came to: a search that was killed finds what one that ran through does.
+Trials are kept in SQLite. One that was killed, or stopped by Ctrl-C, is marked as failed when the search goes on, and
+its values are tried again. What comes next follows from the seed and from the trials that ended: a search that was
+killed finds what one that ran through does.
 """
 
 import logging
@@ -181,7 +181,7 @@ class Search:
 
     def _ended(self) -> "list[FrozenTrial]":
         states = _states()
-        return self._study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED))
+        return list(self._study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED)))
 
     def _ask(self) -> Attempt:
         import optuna

@@ -218,7 +218,9 @@ def _parent(client: "MlflowClient", params: Params, root: Path, search: Search) 
     from mlflow.exceptions import MlflowException
 
     experiment = _experiment(
-        client, replace(params, registry=replace(params.registry, experiment=f"{params.registry.experiment}-tuning")), root
+        client,
+        replace(params, registry=replace(params.registry, experiment=f"{params.registry.experiment}-tuning")),
+        root,
     )
     run_id = search.noted("run_id")
     try:

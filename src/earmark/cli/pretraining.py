@@ -11,7 +11,7 @@ from earmark.cli.project import project_of
 def pretrain(ctx: click.Context, use: bool) -> None:
     """Let the network learn to hear from all music of the collection, labelled or not, but that of the test side.
 
-    The stage `pretrain` of data/dvc.yaml, which `dvc repro` runs by itself while training starts from models/pretrained.
+    It is a stage of data/dvc.yaml: `dvc repro` runs it by itself, while training starts from models/pretrained.
     """
     from earmark.adapters import dvc
     from earmark.catalogue.imports.using import use as write
@@ -23,4 +23,6 @@ def pretrain(ctx: click.Context, use: bool) -> None:
         write(root, "training", "start_from", PRETRAINED.as_posix())
         click.echo(f"Training starts from {PRETRAINED} now; `dvc repro` trains.")
     else:
-        click.echo(f"It is in {PRETRAINED}; training.start_from: {PRETRAINED} in params.yaml lets training start there.")
+        click.echo(
+            f"It is in {PRETRAINED}; training.start_from: {PRETRAINED} in params.yaml lets training start there."
+        )

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 @click.option("--space", type=click.Path(path_type=Path), help="A YAML file in place of tuning.space in params.yaml.")
 @click.option("--apply", is_flag=True, help="Write the best values into params.yaml, if they are shown to be better.")
 @click.pass_context
-def tune(ctx: click.Context, trials: int | None, timeout_minutes: float | None, space: Path | None, apply: bool) -> None:
+def tune(
+    ctx: click.Context, trials: int | None, timeout_minutes: float | None, space: Path | None, apply: bool
+) -> None:
     """Search for values of params.yaml by which the network answers held-out songs better; test songs have no part.
 
     Each trial is a run in MLflow. A search that was stopped, or killed, goes on where it was.

@@ -1,4 +1,4 @@
-"""Pretraining: the network's trunk learns to hear from recordings of which nothing is known, before it is taught labels.
+"""Pretraining: the network's trunk learns to hear from recordings without labels, before it is taught any.
 
 `training.start_from` takes it from there. How it learns stands in `earmark.model.contrast`; several devices are not
 used: the more recordings one batch tells apart, the better, and a batch lives on one of them.
@@ -64,9 +64,7 @@ def pretrain(
     be_deterministic()
     torch.manual_seed(how.seed)
     network = MusicNetwork(settings.network, mels=settings.frontend.mels, classes=1)
-    sampler = PairSampler(
-        len(log_mels), batch_size=how.batch_size, seed=how.seed, epoch=lambda: module.current_epoch
-    )
+    sampler = PairSampler(len(log_mels), batch_size=how.batch_size, seed=how.seed, epoch=lambda: module.current_epoch)
     module = Contrasting(network, settings, how, steps=len(sampler) * how.epochs, on_epoch=on_epoch)
     callbacks: list[Callback] = []
     last = None
@@ -89,7 +87,9 @@ def pretrain(
 
 def save_trunk(network: MusicNetwork, file: Path) -> Path:
     """Write what a network has learnt to hear, without heads, for ``training.start_from``; where it lies then."""
-    content = io.BytesIO()  # given a path, torch writes the file's name into it, and equal weights would differ in bytes
+    content = (
+        io.BytesIO()
+    )  # given a path, torch writes the file's name into it, and equal weights would differ in bytes
     torch.save({k: v.detach().cpu().contiguous() for k, v in network.state_dict().items() if not is_head(k)}, content)
     with replacing(file) as part:
         part.write_bytes(content.getvalue())

@@ -100,7 +100,9 @@ def space_of(entries: Sequence[Entry], params: Params) -> Space:
             params.yaml would not take.
     """
     if not entries:
-        raise ParamsError("tuning.space is empty, so there is nothing to search. Name parameters there, or give --space.")
+        raise ParamsError(
+            "tuning.space is empty, so there is nothing to search. Name parameters there, or give --space."
+        )
     dimensions: dict[str, Spread | Choice] = {}
     for entry in entries:
         if entry.name in dimensions:
@@ -132,7 +134,7 @@ def with_values(params: Params, values: Mapping[str, Value]) -> Params:
     """
     for name, value in values.items():
         section, _, key = name.partition(".")
-        changed = from_dict(SECTIONS[section], {**to_dict(getattr(params, section)), key: value}, where=section)
+        changed: Any = from_dict(SECTIONS[section], {**to_dict(getattr(params, section)), key: value}, where=section)
         params = dataclasses.replace(params, **{section: changed})
     return params
 

@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from earmark.model.answers import Answers
+from earmark.model.answers import Answers, Inputs, joined
 from earmark.model.calibration.temperature import FLOOR
 from earmark.model.held_out import Part, parts_of
 from earmark.model.material import Material
 from earmark.model.metrics import Score, resamples
-from earmark.model.network_predictor import NetworkPredictor
-from earmark.model.scoring import answers_of
+from earmark.model.network_predictor import NetworkPredictor, chosen_device
 from earmark.model.search_space import Space
 from earmark.model.training import Epoch, Settings, fit
 from earmark.params import Evaluation, Params, to_dict
@@ -158,9 +157,7 @@ def key_of(held: Held, space: Space, params: Params) -> str:
     return total.hexdigest()[:16]
 
 
-def _answers(
-    fold: int, part: Part, material: Material, settings: Settings, on_epoch: OnEpoch | None
-) -> Answers:
+def _answers(fold: int, part: Part, material: Material, settings: Settings, on_epoch: OnEpoch | None) -> Answers:
     """Of a network that was fitted to one part's songs, about those that were kept from it."""
     network, _ = fit(
         material.examples(part.fitted),
@@ -168,16 +165,19 @@ def _answers(
         settings,
         on_epoch=None if on_epoch is None else lambda epoch: on_epoch(fold, epoch),
     )
+    device = chosen_device("auto")
     predictor = NetworkPredictor(
         labels=material.labels,
         frontend=settings.frontend,
         trained_on=material.hashes(part.fitted),
         data_hash=material.data_hash,
         tags=material.tags.names,
-        networks=(network,),
+        networks=(network.to(device),),
         how=settings.network,
+        device=device,
     )
-    return answers_of(predictor, part.held, material.root, raw=True)
+    heard = material.examples(part.held).log_mels
+    return joined([predictor.raw([Inputs(log_mel=log_mel)]) for log_mel in heard])  # one mapped file at a time
 
 
 def _start(material: Material, params: Params) -> str:

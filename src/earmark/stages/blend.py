@@ -1,11 +1,12 @@
 """Stage `blend`: network, forest and machine as one, weighted by how they answered songs that they had not heard."""
 
+import shutil
 import sys
 from pathlib import Path
 
 from earmark.errors import ModelError
 from earmark.model.blend import BlendPredictor, blended, fit_weights
-from earmark.model.held_out import HeldOut, calibration_of
+from earmark.model.held_out import FILE, HeldOut, calibration_of
 from earmark.model.material import load_material
 from earmark.model.predictor import load_predictor
 from earmark.model.scoring import answers_of
@@ -46,6 +47,10 @@ def run(params: Params, root: Path) -> None:
         weights=weights,
         calibration=calibration_of(told, embeddings, material, params.calibration),
     ).save(root / BLEND)
+    # As they are: trees that were read and are written again differ in bytes that mean nothing.
+    for name, folder in folders.items():
+        without = shutil.ignore_patterns(FILE)
+        shutil.copytree(root / folder, root / BLEND / name, dirs_exist_ok=True, ignore=without)
     told.save(root / BLEND)
     shown = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(parts, weights.genres, strict=True))
     print(f"blend: exponents of the probabilities: {shown}", file=sys.stderr)

@@ -89,9 +89,9 @@ def to_hear(
     while known < (known := int(tested.sum())):  # a copy of a copy, an artist of either: until no more come in
         for name in ("group", "duplicate_group", "artist_key", "content_hash"):
             tested |= tracks[name].isin(tracks.loc[tested, name].dropna())
-    copies = tracks["duplicate_group"].fillna(tracks["content_hash"])
+    tracks["copies"] = tracks["duplicate_group"].fillna(tracks["content_hash"])
     unfit = tracks["track_id"].isin(about_sound["track_id"]) | tracks["unreadable"].notna()
-    heard = tracks[~tested & ~unfit].assign(copies=copies).sort_values(["content_hash", "path"])
+    heard = tracks[~tested & ~unfit].sort_values(["content_hash", "path"])
     return heard.drop_duplicates("copies")[["track_id", "content_hash", "path"]].reset_index(drop=True)
 
 
