@@ -46,9 +46,9 @@ lock: setup  ## resolve the dependencies; UPGRADE=--upgrade takes the newest
 	$(BIN)/uv pip compile --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --all-extras \
 		--no-emit-index-url --no-header --quiet $(UPGRADE) pyproject.toml -o requirements.lock
 
-bench-emotify: setup  ## genre on real songs: make bench-emotify DATA=path/to/emotify (about half an hour)
+bench-emotify: setup  ## genre, feelings, liking on real songs: make bench-emotify DATA=path/to/emotify [ENCODER=weights/musicnn] (hours)
 	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-emotify DATA=path/to/emotify"; exit 2; }
-	$(BIN)/python bench/emotify.py "$(DATA)"
+	$(BIN)/python bench/emotify.py "$(DATA)" $(if $(ENCODER),--encoder "$(ENCODER)")
 
 bench-duplicates: setup  ## copies found on real songs: make bench-duplicates DATA=path/to/emotify (about an hour)
 	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-duplicates DATA=path/to/emotify"; exit 2; }

@@ -1,4 +1,4 @@
-"""One thing at a time: what each part of the network's recipe is worth, on the folds of one seed, a single network each.
+"""One thing at a time: what each part of the recipe is worth, on the folds of one seed, a single network each.
 
 A variant is the recipe of params.yaml with some values changed. All are trained on the whole training part of each fold
 and tested on its test part; none is chosen by that.
@@ -7,6 +7,7 @@ and tested on its test part; none is chosen by that.
 import dataclasses
 import hashlib
 import json
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from earmark.files import read_json, write_json
 from earmark.model.material import load_material
 from earmark.model.metrics import accuracy, difference, score
 from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.pretraining import pretrain, save_trunk
 from earmark.model.scoring import answers_of
 from earmark.model.tags import Tags
 from earmark.model.training import Settings, fit
@@ -54,6 +56,7 @@ VARIANTS = (
     Variant("attention", {"network": {"pooling": "attention"}}),
     Variant("genre_alone", heads="genre"),
     Variant("one_excerpt", {"network": {"excerpts": 1}}),
+    Variant("pretrained"),  # on the sound of each fold's training part, without labels
 )
 VOTING = ("one_excerpt",)  # variants of answering alone: the recipe's network is asked
 
@@ -75,6 +78,12 @@ def ablate(fold: Fold, workspace: Path, params: Params, variant: Variant) -> dic
     if variant.name in VOTING:
         settings = dataclasses.replace(settings, network=params.network)
     part = material.part("train")
+    began = time.monotonic()
+    if variant.name == "pretrained":
+        heard = pretrain(material.examples(part).log_mels, settings, params.pretraining, checkpoints=kept / "pretext")
+        start = save_trunk(heard, kept / "pretrained.pt")
+        settings = dataclasses.replace(settings, training=dataclasses.replace(training, start_from=str(start)))
+    pretrained_s = time.monotonic() - began
     network, _ = fit(material.examples(part), None, settings, checkpoints=kept / "checkpoints")
     predictor = NetworkPredictor(
         labels=material.labels,
@@ -86,7 +95,13 @@ def ablate(fold: Fold, workspace: Path, params: Params, variant: Variant) -> dic
         how=changed.network,
     )
     answers = answers_of(predictor, material.part("test"), root)
-    told = {"tags": list(predictor.tags), "genres": answers.genres.tolist(), "shares": answers.shares.tolist()}
+    told = {
+        "tags": list(predictor.tags),
+        "genres": answers.genres.tolist(),
+        "shares": answers.shares.tolist(),
+        "pretrained_s": pretrained_s,
+        "seconds": time.monotonic() - began,
+    }
     write_json(kept / "answers.json", told)
     return told
 
@@ -117,6 +132,7 @@ def ablation_figures(
         figures |= score(accuracy, actual, genres[variant.name], groups, how).flat(f"ablation_{variant.name}_accuracy")
         if np.isfinite(r[variant.name]):
             figures[f"ablation_{variant.name}_r"] = r[variant.name]
+        figures[f"ablation_{variant.name}_seconds"] = float(np.mean([part["seconds"] for part in told[variant.name]]))
         if variant.name != variant.of:
             gain = difference(accuracy, actual, genres[variant.name], genres[variant.of], groups, how)
             figures |= gain.flat(f"ablation_{variant.name}_minus_{variant.of}")

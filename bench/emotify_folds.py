@@ -109,8 +109,8 @@ def answer(fold: Fold, workspace: Path, params: Params, encoder: Path | None) ->
     """What every model says of the fold's test songs, and how it did on songs that were held out of its training part.
 
     Returns:
-        By kind of model ``genres``, ``shares``, ``low``, ``high``, ``sets``, ``unlike`` of the test songs, all as lists,
-        and ``held_accuracy`` and ``held_r``; and ``svm``, ``svm_tuned``, ``majority``: predicted labels.
+        By kind of model ``genres``, ``shares``, ``low``, ``high``, ``sets``, ``unlike`` of the test songs as lists, and
+        ``held_accuracy`` and ``held_r``; and ``svm``, ``svm_tuned``, ``majority``: predicted labels.
     """
     root = folder_of(fold, workspace, params, encoder)
     if (root / "answers.json").exists():

@@ -151,8 +151,9 @@ def _train(root: Path, stack: Stack, supervisor: Supervisor) -> None:
         2,
         "The flow `training`",
         "Every stage of DVC's graph as a task: the songbook and its listeners, duplicates, validate, split, features; "
-        "what listeners did as evidence, targets, categories, tags; train, train_forest, evaluate, record. Then "
-        "challenger against champion on the same test tracks.",
+        "what listeners did as evidence, targets, categories, tags; network, forest, machine and their blend; "
+        "evaluate, importance, explain, review, report, export, record. Then challenger against champion on the same "
+        "test tracks.",
     )
     command = [*processes.program("python"), str(root / "flows" / "training.py")]
     finished = processes.run(command, cwd=root, env=stack.env, on_line=_show_line)
@@ -161,7 +162,8 @@ def _train(root: Path, stack: Stack, supervisor: Supervisor) -> None:
     _say(
         3,
         "What was made",
-        "Data and models: dvc.lock, data/, models/.  Scores: reports/ (`dvc metrics show`, `dvc plots show`).  "
+        "Data and models: dvc.lock, data/, models/.  All on one page, to read and to listen: reports/report.html.  "
+        "Scores: reports/ (`dvc metrics show`, `dvc plots show`).  "
         "Quality of the data: reports/data_docs.  Runs and versions: mlflow.db (`mlflow ui`).  "
         "What listening reveals: `earmark feedback categories`.",
     )

@@ -46,7 +46,8 @@ BLEND = Path("models/blend")
 CHAMPION = Path("models/champion")
 PRETRAINED = Path("models/pretrained")  # what training.start_from may name
 PORTABLE = Path("models/portable")  # the network for programs that have no earmark
-MODELS = {"network": NETWORK, "forest": FOREST, "machine": MACHINE, "blend": BLEND}  # the candidates of one run, by kind
+# The candidates of one run, by kind.
+MODELS = {"network": NETWORK, "forest": FOREST, "machine": MACHINE, "blend": BLEND}
 
 VALIDATION = Path("reports/validation.json")
 DATA_DOCS = Path("reports/data_docs")

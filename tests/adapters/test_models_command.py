@@ -4,9 +4,10 @@ import json
 import socket
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
-from registry_tools import VERSION, alias, aliases, build, copy, write_params
+from registry_tools import VERSION, alias, aliases, build, change_splits, copy, write_params
 
 from earmark.cli import main
 
@@ -33,9 +34,18 @@ class TestCompareCommand:
         result = earmark(root, "compare", "good", "models/guess")
         assert result.exit_code == 0
         assert result.stdout.startswith("A  run good\nB  models/guess\n")
-        for part in ("A is better", "95% interval", "median, ms", "parameters", "high", "word---shrill", "as run "):
+        for part in ("A is better", "95% interval", "median, ms", "parameters", "high", "word: shrill", "as run "):
             assert part in result.stdout
         assert "looked at by 1 pair of models" in result.stdout
+        assert "left out" not in result.stdout  # nothing is
+
+    def test_test_tracks_that_one_was_trained_on_are_told(self, root: Path) -> None:
+        def three_more(splits: pd.DataFrame) -> None:
+            splits.loc[splits["track_id"].isin(["train00.wav", "train01.wav", "train02.wav"]), "split"] = "test"
+
+        change_splits(root, three_more)
+        result = earmark(root, "compare", "good", "models/guess")
+        assert "3 of them left out, because one of the two was trained on them." in result.stdout
 
     def test_json_is_one_object_with_the_same_and_nothing_else(self, root: Path) -> None:
         told = json.loads(earmark(root, "compare", "2", "1", "--json").stdout)

@@ -21,6 +21,7 @@ from earmark.model.material import Material
 from earmark.model.training import Epoch
 from earmark.model.tuning import Held
 from earmark.params import load_params
+from earmark.workspace import FEATURES, SPLITS
 from scratch import CHECKOUT
 
 TRACKS = pd.DataFrame({"track_id": [f"{i:02d}" for i in range(20)], "group": [f"artist {i // 2}" for i in range(20)]})
@@ -64,6 +65,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Made:
 def root(tmp_path: Path) -> Path:
     shutil.copy(CHECKOUT / "params.yaml", tmp_path)
     use_values(tmp_path, {"training.learning_rate": 0.009})
+    for made_before in (FEATURES, SPLITS):
+        (tmp_path / made_before).parent.mkdir(exist_ok=True)
+        (tmp_path / made_before).touch()
     (tmp_path / "space.yaml").write_text("- {name: training.learning_rate, low: 0.0005, high: 0.01, log: true}\n")
     return tmp_path
 
@@ -74,9 +78,9 @@ def tune(root: Path, *arguments: str) -> Any:
     )
 
 
-def runs(root: Path) -> tuple[Any, list[Any]]:
+def runs(root: Path, database: str = "mlflow.db") -> tuple[Any, list[Any]]:
     """The search's run, and those of the trials, the oldest first."""
-    client = MlflowClient(tracking_uri=f"sqlite:///{root}/mlflow.db")
+    client = MlflowClient(tracking_uri=f"sqlite:///{root}/{database}")
     experiment = client.get_experiment_by_name("earmark-tuning").experiment_id
     found = client.search_runs([experiment], order_by=["attributes.start_time ASC"])
     (parent,) = [run for run in found if run.data.tags["kind"] == "search"]
@@ -171,6 +175,24 @@ class TestTune:
         result = tune(root)
         assert result.exit_code == 2 and "lerning_rate is no parameter" in result.output
         assert not (root / ".earmark" / "tuning.db").exists() and not made.seeds
+
+    def test_before_the_stages_have_run_the_command_for_them_is_named(self, root, made):
+        (root / FEATURES).unlink()
+        result = tune(root)
+        assert result.exit_code == 4 and "dvc repro features tags" in result.output
+
+    def test_a_search_of_whose_runs_mlflow_knows_nothing_goes_on_with_new_ones(self, root, made, monkeypatch):
+        made.kill_at = 2
+        tune(root, "--trials", "4")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/other.db")
+        assert tune(root, "--trials", "4").exit_code == 0
+        parent, children = runs(root, "other.db")
+        assert parent.info.status == "FINISHED" and len(children) == 2
+
+    def test_the_present_values_tried_first_and_still_the_best_are_not_compared_with_themselves(self, root, made):
+        use_values(root, {"training.learning_rate": 0.002000001})
+        result = tune(root, "--trials", "1")
+        assert "None of them is better" in result.stdout and len(made.seeds) == 1
 
     def test_without_a_complete_trial_there_is_nothing_to_conclude(self, root, made, monkeypatch):
         monkeypatch.setattr(tuning, "losses", lambda *_, **__: np.full(len(TRACKS), np.nan))

@@ -49,7 +49,7 @@ class TestLines:
         assert [
             cell.strip() for cell in next(line for line in text.splitlines() if "median" in line).split("  ") if cell
         ] == ["median, ms", "120.0", "240.0", "0.50"]
-        assert "312,000" in text and "word---glad" in text and text.index("By genre") < text.index("Tags")
+        assert "312,000" in text and "word: glad" in text and text.index("By genre") < text.index("Tags")
 
     def test_columns_stand_below_each_other(self):
         rows = list(aligned([["", "A"], ["log loss", "0.1"], ["ece", "10.25"]]))

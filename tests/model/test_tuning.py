@@ -185,6 +185,16 @@ class TestFreshSeeds:
 
 
 class TestKeyOf:
+    def test_other_weights_to_start_from_make_another_search(self, tmp_path):
+        how = params(start_from="weights/ours")
+        held = held_for_tuning(made(tmp_path), how)
+        (tmp_path / "weights" / "ours").mkdir(parents=True)
+        keys = []
+        for content in (b"one", b"other", b"one"):
+            (tmp_path / "weights" / "ours" / "weights.pt").write_bytes(content)
+            keys.append(key_of(held, SPACE, how))
+        assert keys[0] == keys[2] != keys[1]
+
     def test_it_follows_from_songs_space_and_what_is_left_but_not_from_what_is_searched(self, tmp_path):
         held = held_for_tuning(made(tmp_path), params())
         key = key_of(held, SPACE, params())

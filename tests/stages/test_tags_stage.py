@@ -81,10 +81,17 @@ def names(table: pd.DataFrame) -> set[str]:
 
 
 class TestWhatListenersSaid:
-    def test_feelings_and_words_are_tags_and_nothing_else_is(self, project):
-        for target, name in (("feeling", "calmness"), ("word", "study"), ("appeal", ""), ("dislike", "")):
+    def test_liking_feelings_and_words_are_tags_and_nothing_else_is(self, project):
+        told = (("feeling", "calmness"), ("word", "study"), ("appeal", ""), ("dislike", ""), ("popularity", ""))
+        for target, name in told:
             project.told(target, name)
-        assert names(project.run()) == {"feeling---calmness", "word---study"}
+        wanted = {"appeal---like", "appeal---dislike", "feeling---calmness", "word---study"}
+        assert names(project.run()) == wanted
+
+    def test_liking_can_be_left_out(self, project):
+        project.told("appeal", "")
+        project.told("feeling", "calmness")
+        assert names(project.run(appeal=False)) == {"feeling---calmness"}
 
     def test_a_share_is_the_estimate_and_weighs_what_is_not_the_prior_of_it(self, project):
         project.told("feeling", "calmness", prior=4.0, ceiling=0.7)

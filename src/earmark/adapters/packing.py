@@ -42,7 +42,7 @@ def log_model(folder: Path) -> Any:
     times = np.arange(math.ceil(predictor.minimum_seconds * rate)) / rate
     example = (0.1 * np.sin(2 * np.pi * 440.0 * times)).round(4).astype(np.float32)[None]  # the note A: (1, time)
     return mlflow.pyfunc.log_model(
-        name="model",
+        name=predictor.kind,
         loader_module="earmark.adapters.pyfunc",
         data_path=str(folder),
         code_paths=[str(Path(earmark.__file__).parent)],

@@ -44,6 +44,19 @@ from earmark.workspace import (
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_EXPERIMENT = (
+    "A training leaves a run for each kind of model: network, forest, machine, blend.\n\nThe end of their names is the "
+    "result that they share. Songs that were held out choose which of them is registered as `challenger`; "
+    "`A against B` is a comparison. The report for all lies among the artefacts of each: report/report.html."
+)
+_NAMES_OF_METRICS = (
+    "Names of metrics: `test_…` on the test tracks; `held_out/…` on songs that the models which answered them had not "
+    "heard; `precision/…`, `recall/…`, `f1/…` by genre. Of tags: `r/…` the correlation with what listeners tell, "
+    "`ceiling/…` the highest that so few listeners allow, `of_ceiling/…` the one as a share of the other; `category/…` "
+    "the category of a song by its listeners. `majority/…` always says the commonest; `leakage/…` is what a random "
+    "split would flatter by; `epoch/…` is how the network learnt. `_low` and `_high` end an interval."
+)
+
 
 def record(params: Params, root: Path) -> None:
     """Log the models as MLflow runs, and write their reference to reports/run.json.
@@ -84,7 +97,10 @@ def _experiment(client: "MlflowClient", params: Params, root: Path) -> str:
     if found is None:
         # Without a server MLflow would put artefacts below the current folder, wherever that is.
         location = (root / ARTEFACTS / name).resolve().as_uri() if embedded(root) else None
-        tags = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page opens on runs, not on prompts
+        tags = {
+            "mlflow.experimentKind": "custom_model_development",  # MLflow's page opens on runs, not on prompts
+            "mlflow.note.content": _EXPERIMENT,
+        }
         with unless_there():
             client.create_experiment(name, artifact_location=location, tags=tags)
         found = client.get_experiment_by_name(name)
@@ -196,9 +212,10 @@ def _log_metrics(client: "MlflowClient", run_id: str, root: Path, kind: str) -> 
         client.log_batch(run_id, metrics=metrics[start : start + 1000])
 
 
-def _metric_name(genre: str) -> str:
-    """``genre`` without the characters that MLflow refuses in a name, or takes for a folder."""
-    return "".join(letter if letter.isalnum() or letter in "_- ." else "_" for letter in genre)
+def _metric_name(name: str) -> str:
+    """A genre or tag (``word---study``) as ``word: study``, without what MLflow refuses, or takes for a folder."""
+    said = name.replace("---", ": ").replace(" · ", " - ")
+    return "".join(letter if letter.isalnum() or letter in "_- .:" else "_" for letter in said)
 
 
 def _log_inputs(root: Path, collection: str, lineage: Lineage) -> None:
@@ -254,16 +271,22 @@ def _log_pictures(root: Path, kind: str) -> None:
 def _note(root: Path, kind: str, lineage: Lineage) -> str:
     """The run's description, as MLflow's page shows it (Markdown)."""
     scores: dict[str, Any] = read_json(root / METRICS)
+    held_out = scores.get("held_out", {})
+    gap = "&emsp;"  # MLflow's page leaves none between columns
     rows = "\n".join(
-        f"| {name} | {_interval(scores[name], 'accuracy')} | {_interval(scores[name], 'f1_macro')} |"
+        f"| {name}{gap} | {_interval(scores[name], 'accuracy')}{gap} | {_interval(scores[name], 'f1_macro')}{gap} | "
+        f"{_interval(held_out[name], 'log_loss') if name in held_out else '–'} |"
         for name in (*MODELS, "majority")
         if name in scores
     )
     return (
         f"The {kind}, beside what it has to beat, on the same {scores['test_tracks']} test tracks of "
-        f"{scores['test_groups']} groups:\n\n| model | accuracy | macro F1 |\n|---|---|---|\n{rows}\n\n"
+        f"{scores['test_groups']} groups:\n\n| model | accuracy | macro F1 | log loss on held-out songs |\n"
+        f"|---|---|---|---|\n{rows}\n\n"
+        "Held-out songs choose the challenger, by the lowest log loss; test tracks choose nothing.\n\n"
         f"Collection `{lineage.collection}`, catalogue `{lineage.catalogue_md5[:8]}`, result "
-        f"`{lineage.fingerprint[:7]}`. Among the artefacts: the report (report/report.html), pictures, Data Docs."
+        f"`{lineage.fingerprint[:7]}`. Among the artefacts: the report (report/report.html), pictures, Data Docs.\n\n"
+        f"{_NAMES_OF_METRICS}"
     )
 
 

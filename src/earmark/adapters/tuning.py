@@ -7,7 +7,7 @@ have the last word, on test songs.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,14 +17,14 @@ import numpy as np
 from earmark.adapters.optuna import Attempt, Search, one_at_a_time
 from earmark.adapters.recording import _experiment
 from earmark.adapters.tracking import reaching
-from earmark.errors import ModelError, ToolError
+from earmark.errors import CatalogueError, ModelError, ToolError
 from earmark.model.material import load_material
 from earmark.model.metrics import Score
 from earmark.model.search_space import Entry, Space, Value, space_of, with_values
 from earmark.model.training import Epoch
 from earmark.model.tuning import Held, fresh_seeds, held_for_tuning, key_of, losses, paired
 from earmark.params import Params
-from earmark.workspace import TUNING
+from earmark.workspace import FEATURES, SPLITS, TUNING
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -83,12 +83,16 @@ def tune(
 
     Raises:
         ParamsError: The space is not in order.
-        CatalogueError: A genre has too few groups for so many folds.
+        CatalogueError: The stages have not run, or a genre has too few groups for so many folds.
         ModelError: No trial ran through.
         RegistryError: MLflow cannot be reached, or refuses.
         ToolError: Another search works in this project, or Optuna's database cannot be used.
     """
     space = space_of(entries, params)
+    if missing := [str(path) for path in (FEATURES, SPLITS) if not (root / path).is_file()]:
+        raise CatalogueError(
+            f"There is no {' and no '.join(missing)} to learn from. `dvc repro features tags` makes what is needed."
+        )
     towards = params.network.embedding == "listeners"
     held = held_for_tuning(load_material(root, params.frontend, towards_listeners=towards), params)
     database = root / TUNING
@@ -116,6 +120,8 @@ def _search(
     timeout_s: float | None,
     say: Say,
 ) -> None:
+    from mlflow.exceptions import MlflowException
+
     began = time.monotonic()
 
     def objective(attempt: Attempt) -> float:
@@ -142,8 +148,9 @@ def _search(
 
     def on_dead(notes: Mapping[str, str]) -> None:
         if "run_id" in notes:
-            client.set_tag(notes["run_id"], "state", "killed")
-            client.set_terminated(notes["run_id"], "KILLED")
+            with suppress(MlflowException):  # another server, or somebody deleted it
+                client.set_tag(notes["run_id"], "state", "killed")
+                client.set_terminated(notes["run_id"], "KILLED")
 
     if done := sum(search.counts()):
         say(f"carried on after {done} trials")
@@ -168,7 +175,7 @@ def _concluded(
         )
     complete, pruned = search.counts()
     difference = None
-    if best != present:
+    if not space.holds(present) or best != space.tidy(present):
         seeds = fresh_seeds(params, params.tuning.repeats)
         told: dict[str, list[Any]] = {"best": [], "present": []}
         for number, seed in enumerate(seeds, start=1):

@@ -119,7 +119,10 @@ def history(ctx: click.Context, as_json: bool) -> None:
             for line in _life(lived):
                 click.echo(line)
     if not versions and not as_json:
-        click.echo(f"No version of {params.registry.model!r} is registered yet: the flow `training` registers them.")
+        click.echo(
+            f"No version of {params.registry.model!r} is registered yet. The flow `training` registers them: "
+            "`python flows/training.py`."
+        )
 
 
 COMMANDS = (compare, promote, rollback, history)
@@ -146,8 +149,10 @@ def _comparison(compared: "Compared", run_id: str | None) -> Iterator[str]:
     looks = compared.test_set.looks
     yield (
         f"Test set {compared.test_set.digest}: {compared.test_set.tracks} tracks, looked at by {looks} "
-        f"pair{'' if looks == 1 else 's'} of models; {compared.left_out} left out, which one of the two was trained on."
+        f"pair{'' if looks == 1 else 's'} of models."
     )
+    if compared.left_out:
+        yield f"{compared.left_out} of them left out, because one of the two was trained on them."
     yield from _warned(compared.warnings)
     if run_id is not None:
         yield f"Logged in MLflow as run {run_id}."

@@ -163,4 +163,4 @@ def _convex(told: Floats, share: Floats, weight: Floats) -> Floats:
         method="SLSQP",
     )
     weights = np.asarray(found.x, dtype=np.float64).clip(0.0, 1.0)
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum(), dtype=np.float64)

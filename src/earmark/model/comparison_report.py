@@ -77,7 +77,7 @@ def _classes(found: Comparison, interval: str) -> Table:
 
 
 def _tags(found: Comparison, interval: str) -> Table:
-    rows = [[each.tag, str(each.r.tracks), *_both(each.r)] for each in found.tags]
+    rows = [[each.tag.replace("---", ": "), str(each.r.tracks), *_both(each.r)] for each in found.tags]
     return [["tag", "tracks", "r A", "B", "A − B", interval], *rows]
 
 

@@ -103,7 +103,7 @@ def held_out(answered: Iterator[tuple[Predictor, Part]], root: Path) -> HeldOut:
     if together.empty:
         none = np.zeros((0, 0))
         return HeldOut(together, Answers(none, none, none))
-    order = together["track_id"].argsort(kind="stable").to_numpy()
+    order = np.argsort(together["track_id"].to_numpy(str), kind="stable").astype(np.int64)
     return HeldOut(together.iloc[order].reset_index(drop=True), joined([each for each in answers if len(each)])[order])
 
 

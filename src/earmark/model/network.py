@@ -112,7 +112,8 @@ class MusicNetwork(nn.Module):
     def heard(self, excerpts: Tensor) -> Tensor:
         """``(batch, mels, frames)`` → ``(batch, width)``: the trunk's last layer, pooled over bands and time."""
         x = self.level(excerpts).unsqueeze(1)
-        return self.pooling(self.trunk(self.stem(x)).mean(dim=2))
+        pooled: Tensor = self.pooling(self.trunk(self.stem(x)).mean(dim=2))
+        return pooled
 
     def forward(self, excerpts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of excerpts ``(batch, mels, frames)``: genre logits ``(batch, classes)``, tag logits ``(batch, tags)`` and

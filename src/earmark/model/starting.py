@@ -4,6 +4,7 @@ What is heard in music is much the same everywhere, what it is called is not: th
 they answer the same question (Yosinski et al., "How transferable are features in deep neural networks?", NIPS 2014).
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,14 @@ class Start:
     tags: tuple[str, ...] = ()
     frontend: Frontend | None = None
     trained_on: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def digest(self) -> str:
+        """Names the weights by their content."""
+        total = hashlib.sha256()
+        for name, value in sorted(self.weights.items()):
+            total.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+        return total.hexdigest()
 
 
 def start_from(

@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -36,6 +36,8 @@ def fit(
     validation: Examples | None,
     settings: Settings,
     *,
+    labels: Sequence[str] = (),
+    tags: Sequence[str] = (),
     checkpoints: Path | None = None,
     on_epoch: Teller | None = None,
 ) -> tuple[MusicNetwork, list[Epoch]]:
@@ -48,7 +50,9 @@ def fit(
     Args:
         training: What to learn from.
         validation: What to draw the curve on, or None.
-        settings: How.
+        settings: How; ``training.start_from`` as seen from the working folder, or absolute.
+        labels: Names of the genres, and
+        tags: of the tags: heads are taken over from ``training.start_from`` where they have the same.
         checkpoints: A folder of this very training's own (same data, same settings). A training that was killed is
             carried on from there after its last whole epoch, with the same result as if it had run through; the folder
             is removed at the end. None: no checkpoints.
@@ -68,9 +72,10 @@ def fit(
             "to 0, or split.validation_share above 0."
         )
     processes = processes_here(settings.training)
+    names = tuple(labels), tuple(tags)
     if processes > 1 and not launched():
-        return launch(processes, _fit, training, validation, settings, processes, checkpoints, on_epoch)
-    return _fit(training, validation, settings, processes, checkpoints, on_epoch)
+        return launch(processes, _fit, training, validation, settings, names, processes, checkpoints, on_epoch)
+    return _fit(training, validation, settings, names, processes, checkpoints, on_epoch)
 
 
 def precision_of(precision: str) -> str:
@@ -118,6 +123,7 @@ def _fit(
     training: Examples,
     validation: Examples | None,
     settings: Settings,
+    names: tuple[tuple[str, ...], tuple[str, ...]],
     processes: int,
     checkpoints: Path | None,
     on_epoch: Teller | None,
@@ -134,7 +140,8 @@ def _fit(
         from earmark.model.starting import start_from
 
         if not is_none(Path(how.start_from)):
-            start_from(network, Path(how.start_from), frontend=settings.frontend)
+            labels, tags = names
+            start_from(network, Path(how.start_from), labels=labels, tags=tags, frontend=settings.frontend)
     steps = batches_per_epoch(len(training), how.excerpts_per_epoch, how.batch_size) * how.epochs
     module = Learning(network, settings, heads, steps=steps, on_epoch=on_epoch)
     callbacks: list[Callback] = [Best(how.patience)] if how.patience else []

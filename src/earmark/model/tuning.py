@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from earmark.files import sha256_of
 from earmark.model.answers import Answers, Inputs, joined
 from earmark.model.calibration.temperature import FLOOR
 from earmark.model.held_out import Part, parts_of
 from earmark.model.material import Material
 from earmark.model.metrics import Score, resamples
 from earmark.model.network_predictor import NetworkPredictor, chosen_device
-from earmark.model.search_space import Space
+from earmark.model.search_space import Choice, Space
 from earmark.model.training import Epoch, Settings, fit
 from earmark.params import Evaluation, Params, to_dict
 
@@ -150,7 +151,9 @@ def key_of(held: Held, space: Space, params: Params) -> str:
         for key, value in to_dict(getattr(params, section)).items()
         if f"{section}.{key}" not in searched
     }
-    how = [searched, left, params.tuning.seed, params.tuning.folds, held.tag_share]
+    starts = _starts(space, params)
+    weights = [sha256_of(file) for start in starts for file in sorted((held.material.root / start).rglob("*.pt"))]
+    how = [searched, left, params.tuning.seed, params.tuning.folds, held.tag_share, weights]
     total = hashlib.sha256(json.dumps(how, sort_keys=True).encode())
     total.update(tracks.to_csv(index=False).encode())
     total.update(told.to_csv(index=False, float_format="%.9g").encode())
@@ -178,6 +181,12 @@ def _answers(fold: int, part: Part, material: Material, settings: Settings, on_e
     )
     heard = material.examples(part.held).log_mels
     return joined([predictor.raw([Inputs(log_mel=log_mel)]) for log_mel in heard])  # one mapped file at a time
+
+
+def _starts(space: Space, params: Params) -> list[str]:
+    """All that ``training.start_from`` is, or may be."""
+    searched = space.dimensions.get("training.start_from")
+    return [str(each) for each in searched.choices] if isinstance(searched, Choice) else [params.training.start_from]
 
 
 def _start(material: Material, params: Params) -> str:

@@ -47,7 +47,8 @@ def _told(targets: pd.DataFrame, summary: dict[str, dict[str, float | None]], pa
     """What everybody liked, felt and said, each with the part of its estimate that is not the prior."""
     everybody = targets[targets["segment"] == "all"]
     wanted = {"appeal": params.appeal, "dislike": params.appeal, "feeling": params.feelings, "word": params.words}
-    for (target, name), rows in everybody.groupby(["target", "name"], sort=True):
+    for names, rows in everybody.groupby(["target", "name"], sort=True):
+        target, name = map(str, names)
         if wanted.get(target):
             told = summary[f"{target}:{name}" if name else target]
             if (told["ceiling"] or 0.0) < params.min_ceiling or len(rows) < params.min_tracks:
@@ -57,7 +58,7 @@ def _told(targets: pd.DataFrame, summary: dict[str, dict[str, float | None]], pa
             yield pd.DataFrame(
                 {
                     "track_id": rows["track_id"],
-                    "tag": f"{target}---{name}" if name else _LIKING[str(target)],
+                    "tag": f"{target}---{name}" if name else _LIKING[target],
                     "share": rows["estimate"],
                     "weight": weight,
                     "ceiling": told["ceiling"],

@@ -4,19 +4,26 @@ import csv
 import dataclasses
 import hashlib
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
+from earmark.errors import ModelError
 from earmark.files import replacing
+from earmark.model.encoders.loading import is_none
+from earmark.model.forest_fitting import cross_fitted
 from earmark.model.held_out import Part, calibration_of, held_out, parts_of
 from earmark.model.material import Material, load_material
 from earmark.model.network import MusicNetwork
 from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.relabelling import relabelled
 from earmark.model.scoring import answers_of
+from earmark.model.starting import Start, read_start
 from earmark.model.training import Epoch, Settings, fit, is_first_process
 from earmark.params import Params, to_dict
 from earmark.workspace import CHECKPOINTS, LEARNING_CURVE, NETWORK
@@ -30,18 +37,32 @@ def run(params: Params, root: Path) -> None:
 
     Raises:
         CatalogueError: The training part has fewer than two genres, or too few groups to be divided so often.
+        ModelError: The weights to start from are missing, do not fit, or have heard songs of the test.
     """
     material = load_material(root, params.frontend, towards_listeners=params.network.embedding == "listeners")
-    settings = Settings(params.frontend, params.network, params.training, params.augmentation)
+    start = _start(root, params.training.start_from, material)
+    training = dataclasses.replace(params.training, start_from=str(root / params.training.start_from) if start else "")
+    settings = Settings(params.frontend, params.network, training, params.augmentation)
     parts = parts_of(material, params.calibration.folds, params.training.seed)
     networks, histories = [], []
+    finished = root / CHECKPOINTS / "finished"
     for number, part in enumerate(parts):
-        network, history = _fitted(part, number, len(parts), material, settings, root)
+        key = _key(part, material, settings, start)
+        kept = finished / f"{key}.pt"
+        if not kept.is_file():
+            if len(parts) > 1:
+                print(f"network {number + 1} of {len(parts)}", file=sys.stderr)
+            found = _fitted(part, material, settings, root / CHECKPOINTS / key)
+            if is_first_process():
+                _keep(found, kept)
+        network, history = torch.load(kept, weights_only=False) if kept.is_file() else found
         networks.append(network)
         histories.append(history)
     if not is_first_process():
         return  # of several that train together, one writes
     predictor = _predictor(tuple(networks), material, parts, params)
+    if start:
+        predictor = dataclasses.replace(predictor, trained_on=predictor.trained_on | start.trained_on)
     own = [dataclasses.replace(predictor, networks=(network,)) for network in networks]
     held = held_out(zip(own, parts, strict=True), root)
     if len(held.tracks):
@@ -52,20 +73,48 @@ def run(params: Params, root: Path) -> None:
     predictor.save(root / NETWORK)
     held.save(root / NETWORK)
     _write(histories, root / LEARNING_CURVE)
+    shutil.rmtree(finished, ignore_errors=True)
 
 
-def _fitted(
-    part: Part, number: int, count: int, material: Material, settings: Settings, root: Path
-) -> tuple[MusicNetwork, list[Epoch]]:
-    if count > 1:
-        print(f"network {number + 1} of {count}", file=sys.stderr)
+def _fitted(part: Part, material: Material, settings: Settings, checkpoints: Path) -> tuple[MusicNetwork, list[Epoch]]:
+    examples = material.examples(part.fitted)
+    if settings.training.relabelling:
+        doubt = cross_fitted(part.fitted, material, settings.training.seed)
+        genres = relabelled(examples.genres, doubt, settings.training.relabelling)
+        examples = dataclasses.replace(examples, genres=genres.astype(np.float32))
     return fit(
-        material.examples(part.fitted),
+        examples,
         material.examples(part.held) if len(part.held) else None,
         settings,
-        checkpoints=root / CHECKPOINTS / _key(part, material, settings),
+        labels=material.labels,
+        tags=material.tags.names,
+        checkpoints=checkpoints,
         on_epoch=_Teller(settings.training.epochs),
     )
+
+
+def _keep(found: tuple[MusicNetwork, list[Epoch]], path: Path) -> None:
+    """A network that is done, until all are: killed among several, only the one that was being trained is lost."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as part:
+        torch.save(found, part)
+
+
+def _start(root: Path, folder: str, material: Material) -> Start | None:
+    """The weights that training starts from, or None where ``training.start_from`` names none.
+
+    Raises:
+        ModelError: They are not there, or were fitted to songs that are for testing.
+    """
+    if not folder or is_none(root / folder):
+        return None
+    start = read_start(root / folder)
+    if known := material.hashes(material.part("test")) & start.trained_on:
+        raise ModelError(
+            f"The weights in training.start_from were trained on {len(known)} of the test songs: the test would be of "
+            "songs that they know. Start from weights of another catalogue, or of `earmark pretrain`."
+        )
+    return start
 
 
 def _predictor(
@@ -83,10 +132,13 @@ def _predictor(
     )
 
 
-def _key(part: Part, material: Material, settings: Settings) -> str:
+def _key(part: Part, material: Material, settings: Settings, start: Start | None) -> str:
     """Names this very training: what it learns from, and how."""
+    how = dataclasses.replace(
+        settings, training=dataclasses.replace(settings.training, start_from=start.digest if start else "")
+    )
     fitted = sorted(part.fitted["content_hash"])
-    content = json.dumps([material.data_hash, fitted, material.tags.names, to_dict(settings)], sort_keys=True)
+    content = json.dumps([material.data_hash, fitted, material.tags.names, to_dict(how)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
