@@ -4,11 +4,11 @@ The Emotify set (published by its authors, not carried here) goes through the pr
 stages `features`, `train`, `train_forest`, `train_machine` and `blend`. Five folds by artist, for each of several seeds
 with another arrangement of the folds; every track is tested once a seed, by models that never heard its artist.
 
-Nothing is tuned here on a test fold. The models take params.yaml as it is but for `recipe` (and ``calibration.folds`` at `INNER`); what
-is chosen among them (`emotify_scores.chosen`), the weights of the blend and the calibration follow from songs of the
-training part that were held out by artist. Beside them stand a support vector machine with scikit-learn's defaults, one
-that chooses its C on inner folds, and the majority class. Ablations change one thing at a time about a single network,
-on the folds of the first seed.
+Nothing is tuned here on a test fold. The models take params.yaml as it is, but for `recipe`, and with
+``calibration.folds`` at `INNER`; what is chosen among them (`emotify_scores.chosen`), the weights of the blend and the
+calibration follow from songs of the training part that were held out by artist. Beside them stand a support vector
+machine with scikit-learn's defaults, one that chooses its C on inner folds, and the majority class. Ablations change
+one thing at a time about a single network, on the folds of the first seed.
 
     make bench-emotify DATA=path/to/emotify [ENCODER=weights/musicnn]
 
