@@ -17,11 +17,11 @@ import numpy as np
 from earmark.files import read_json, write_json
 from earmark.model.material import load_material
 from earmark.model.metrics import accuracy, difference, score
-from earmark.model.network_predictor import NetworkPredictor
-from earmark.model.pretraining import pretrain, save_trunk
+from earmark.model.network.predictor import NetworkPredictor
+from earmark.model.network.pretraining import pretrain, save_trunk
+from earmark.model.network.training import Settings, fit
 from earmark.model.scoring import answers_of
 from earmark.model.tags import Tags
-from earmark.model.training import Settings, fit
 from earmark.params import Evaluation, Params, to_dict
 from emotify_folds import EMOTIONS, TAG_OF, Fold, Songs, folder_of
 

@@ -36,6 +36,7 @@ from earmark.workspace import (
 )
 
 FOLDS, INNER = 5, 4
+WEIGHTS = Path(__file__).parent.parent / "weights"
 EMOTIONS = (
     "amazement",
     "solemnity",
@@ -154,6 +155,7 @@ def _project(fold: Fold, workspace: Path, params: Params, name: str) -> Path:
         for path in (COLLECTIONS, CATALOGUE, FEATURES, DESCRIPTORS, FEATURE_CACHE):
             if not (root / path).exists():
                 (root / path).symlink_to((workspace / path).resolve())
+        (root / "weights").symlink_to(WEIGHTS)
         pd.read_parquet(workspace / TARGETS).to_parquet(root / TAGS, index=False)
         tracks[["track_id", "group", "genre"]].assign(split=sides).to_parquet(root / SPLITS, index=False)
     return root

@@ -9,10 +9,10 @@ process each, the CPU's with ``CUDA_VISIBLE_DEVICES`` empty; each kind of work i
   ``spectrogram_difference`` is the largest between the two, of values in half precision, whose step is 0.004 above 4;
 * ``extracted``: mp3s to entries of the cache by `earmark.audio.extraction.extract`; ``extract_few_s`` is what the first
   64 take, which where PyAV decodes is above all the start of processes, and in the other included;
-* ``training``: excerpts through `earmark.model.training.fit`, after its first epoch; ``large_training``: for a larger
-  network. ``loader_share``: of an epoch's time, what the data loader alone takes. ``peak_mib``: of the GPU's memory.
-  ``accuracy`` and ``tag_error`` (mean absolute, of the shares) are on songs held out. ``repeat_difference``: the
-  largest between the weights of two short trainings alike;
+* ``training``: excerpts through `earmark.model.network.training.fit`, after its first epoch; ``large_training``: for a
+  larger network. ``loader_share``: of an epoch's time, what the data loader alone takes. ``peak_mib``: of the GPU's
+  memory. ``accuracy`` and ``tag_error`` (mean absolute, of the shares) are on songs held out.
+  ``repeat_difference``: the largest between the weights of two short trainings alike;
 * ``predictions``: waveforms to answers, one at a time, by `NetworkPredictor`, its spectrograms made where the network
   is. ``probability_difference`` is the largest between the two, of the same network.
 
@@ -44,12 +44,12 @@ from earmark.audio.features import Extractor, LogMelArray
 from earmark.catalogue.reading import read_recording
 from earmark.files import read_json, sha256_of, write_json
 from earmark.model.answers import Inputs
-from earmark.model.examples import Examples
-from earmark.model.loading import training_loader
-from earmark.model.network import MusicNetwork
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.network.examples import Examples
+from earmark.model.network.loading import training_loader
+from earmark.model.network.network import MusicNetwork
+from earmark.model.network.predictor import NetworkPredictor
+from earmark.model.network.training import Epoch, Settings, fit
 from earmark.model.predictor import load_predictor
-from earmark.model.training import Epoch, Settings, fit
 from earmark.params import Network, load_params
 from earmark.workers import cores
 from earmark.workspace import PARAMS

@@ -34,13 +34,13 @@ from earmark.audio.accepted import waveform_of
 from earmark.audio.features import Extractor
 from earmark.model.answers import Inputs
 from earmark.model.calibration.calibration import calibrate
-from earmark.model.examples import Examples
-from earmark.model.network import MusicNetwork
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.network.examples import Examples
+from earmark.model.network.network import MusicNetwork
+from earmark.model.network.predictor import NetworkPredictor
+from earmark.model.network.training import Settings, fit
 from earmark.model.portable.agreement import TOLERANCE, Answering, Difference, by_onnx, by_program
 from earmark.model.portable.files import ONNX, PROGRAM, export_all, exportable
 from earmark.model.predictor import load_predictor
-from earmark.model.training import Settings, fit
 from earmark.params import Params, load_params
 from earmark.workspace import PARAMS
 from harness import write_result

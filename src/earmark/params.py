@@ -199,7 +199,7 @@ class Frontend:
 
 @dataclass(frozen=True)
 class Network:
-    """The network's size (see `earmark.model.network.SIZES`), and how it listens."""
+    """The network's size (see `earmark.model.network.network.SIZES`), and how it listens."""
 
     size: Literal["tiny", "small", "large"]
     pooling: Literal["mean_max", "attention"]
@@ -239,7 +239,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Pretraining:
-    """How the network learns to hear before it is taught anything; see `earmark.model.pretraining`."""
+    """How the network learns to hear before it is taught anything; see `earmark.model.network.pretraining`."""
 
     seed: Seed
     epochs: Count
@@ -270,7 +270,7 @@ class Among:
 
 @dataclass(frozen=True)
 class Tuning:
-    """A search for better values; ``space`` is checked by `earmark.model.search_space`, where it is used."""
+    """A search for better values; ``space`` is checked by `earmark.model.tuning.search_space`, where it is used."""
 
     seed: Seed
     trials: Count
@@ -341,7 +341,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Explanation:
-    """How much is listened to in order to say what the network heeds; see `earmark.model.explaining`."""
+    """How much is listened to in order to say what the network heeds; see `earmark.model.reasons.explaining`."""
 
     seed: Seed
     songs_per_class: Count
@@ -352,7 +352,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Gates:
-    """What a challenger has to pass to be promoted; see `earmark.model.promotion`."""
+    """What a challenger has to pass to be promoted; see `earmark.model.comparing.promotion`."""
 
     min_gain: Share
     equal_margin: Share

@@ -22,9 +22,9 @@ from earmark.adapters.tracking import reaching
 from earmark.audio.decode import decode
 from earmark.audio.descriptors import describe
 from earmark.catalogue.track import Track, write_tracks
-from earmark.model.forest_predictor import ForestPredictor
 from earmark.model.predictor import load_predictor
 from earmark.model.scoring import answers_of
+from earmark.model.trees.predictor import ForestPredictor
 from earmark.params import Params, load_params
 from scratch import CHECKOUT
 

@@ -32,8 +32,8 @@ from earmark.adapters.worn import TestSet, digest_of, look, looks_at, warnings_a
 from earmark.catalogue.splits import arrange
 from earmark.errors import RegistryError
 from earmark.files import read_json, write_json
-from earmark.model.cost import Cost, size_mib
-from earmark.model.promotion import Verdict
+from earmark.model.comparing.cost import Cost, size_mib
+from earmark.model.comparing.promotion import Verdict
 from earmark.workspace import CHAMPION
 
 PARAMS = params_of()

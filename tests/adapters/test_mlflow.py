@@ -37,13 +37,13 @@ from earmark.catalogue.track import Track, write_tracks
 from earmark.errors import RegistryError
 from earmark.files import read_json, write_json
 from earmark.model.blend import BlendPredictor, Weights
-from earmark.model.forest_predictor import ForestPredictor
-from earmark.model.machine import fit_machine
-from earmark.model.machine_predictor import MachinePredictor
-from earmark.model.network import MusicNetwork
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.comparing.promotion import Verdict
+from earmark.model.machine.machine import fit_machine
+from earmark.model.machine.predictor import MachinePredictor
+from earmark.model.network.network import MusicNetwork
+from earmark.model.network.predictor import NetworkPredictor
 from earmark.model.predictor import Predictor, load_predictor
-from earmark.model.promotion import Verdict
+from earmark.model.trees.predictor import ForestPredictor
 from earmark.params import Params, flatten, load_params
 from earmark.workspace import CHAMPION, MODELS, PORTABLE
 from postgresql_server import DATABASES

@@ -14,7 +14,7 @@ import pytest
 
 from earmark.adapters.optuna import Attempt, Search
 from earmark.errors import ToolError
-from earmark.model.search_space import Choice, Space, Spread
+from earmark.model.tuning.search_space import Choice, Space, Spread
 
 SPACE = Space(
     {

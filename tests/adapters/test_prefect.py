@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from earmark.adapters.prefect import markdown
-from earmark.model.promotion import Verdict
+from earmark.model.comparing.promotion import Verdict
 
 SCORES = {
     "network": {"accuracy": 0.7, "accuracy_low": 0.65, "accuracy_high": 0.755, "f1_macro": 0.6},

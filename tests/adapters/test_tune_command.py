@@ -18,8 +18,8 @@ from earmark.cli import main
 from earmark.errors import ModelError
 from earmark.model.held_out import Part
 from earmark.model.material import Material
-from earmark.model.training import Epoch
-from earmark.model.tuning import Held
+from earmark.model.network.training import Epoch
+from earmark.model.tuning.tuning import Held
 from earmark.params import load_params
 from earmark.workspace import FEATURES, SPLITS
 from scratch import CHECKOUT

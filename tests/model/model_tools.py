@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from earmark.model.examples import Examples
-from earmark.model.learning import Settings
-from earmark.model.network import MusicNetwork
+from earmark.model.network.examples import Examples
+from earmark.model.network.learning import Settings
+from earmark.model.network.network import MusicNetwork
 from earmark.params import Augmentation, Forest, Frontend, Network, Training
 
 FRONTEND = Frontend(sample_rate_hz=8_000, n_fft=256, hop=128, mels=16, f_min_hz=30.0, f_max_hz=4000.0)

@@ -9,10 +9,10 @@ from earmark.audio.descriptors import descriptor_names
 from earmark.model.blend import BlendPredictor, Weights
 from earmark.model.calibration.calibration import Calibration, calibrate
 from earmark.model.calibration.novelty import fit_familiar
-from earmark.model.forest import fit_forest, fit_tag_forest
-from earmark.model.forest_predictor import ForestPredictor
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.network.predictor import NetworkPredictor
 from earmark.model.predictor import Predictor
+from earmark.model.trees.forest import fit_forest, fit_tag_forest
+from earmark.model.trees.predictor import ForestPredictor
 from earmark.params import Forest
 
 TAGS = ("appeal---like", "category---sea", "feeling---calmness")

@@ -7,7 +7,7 @@ from torch import nn
 from torchaudio.functional import melscale_fbanks
 
 from earmark.errors import ModelError
-from earmark.model.attribution import (
+from earmark.model.reasons.attribution import (
     area_under_deletion,
     band_centres_hz,
     best_baseline,

@@ -8,9 +8,9 @@ from earmark.audio.descriptors import descriptor_names
 from earmark.errors import ModelError
 from earmark.model.answers import Answers
 from earmark.model.blend import BlendPredictor, Weights, blended, fit_weights
-from earmark.model.forest import fit_forest, fit_tag_forest
-from earmark.model.forest_predictor import ForestPredictor
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.network.predictor import NetworkPredictor
+from earmark.model.trees.forest import fit_forest, fit_tag_forest
+from earmark.model.trees.predictor import ForestPredictor
 
 TAGS = ("feeling---calmness", "word---study")
 SONGS = 300

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from earmark.model.comparison import Said, Truth, compare
-from earmark.model.comparison_report import aligned, as_markdown, gate_table, lines, markdown
-from earmark.model.cost import Cost
-from earmark.model.promotion import Gate
+from earmark.model.comparing.comparison import Said, Truth, compare
+from earmark.model.comparing.cost import Cost
+from earmark.model.comparing.promotion import Gate
+from earmark.model.comparing.report import aligned, as_markdown, gate_table, lines, markdown
 from earmark.params import Evaluation
 
 LABELS = ("jig", "reel")

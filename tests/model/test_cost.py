@@ -10,8 +10,8 @@ import pytest
 import torch
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
-from earmark.model.cost import costs_of, made_song, parameters_of, size_mib
-from earmark.model.forest_predictor import ForestPredictor
+from earmark.model.comparing.cost import costs_of, made_song, parameters_of, size_mib
+from earmark.model.trees.predictor import ForestPredictor
 from earmark.params import Frontend
 
 FRONTEND = Frontend(8000, 256, 128, 16, 30.0, 4000.0)

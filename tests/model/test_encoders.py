@@ -14,9 +14,9 @@ from earmark.model.encoders.loading import encoder_at, load_encoder
 from earmark.model.encoders.musicnn import Frontend as MusicnnFrontend
 from earmark.model.encoders.musicnn import Musicnn, MusicnnEncoder
 from earmark.model.encoders.network_encoder import NetworkEncoder
-from earmark.model.forest_predictor import ForestPredictor
-from earmark.model.network import MusicNetwork
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.network.network import MusicNetwork
+from earmark.model.network.predictor import NetworkPredictor
+from earmark.model.trees.predictor import ForestPredictor
 from earmark.params import Frontend, Network
 from scratch import CHECKOUT
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from earmark.errors import ParamsError
-from earmark.model.examples import Examples, ExcerptDataset, ExcerptSampler
+from earmark.model.network.examples import Examples, ExcerptDataset, ExcerptSampler
 
 
 def sampler(tracks: int, *, labels: np.ndarray | None = None, **how) -> ExcerptSampler:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from earmark.model.excerpts import excerpt, spread, starts
+from earmark.model.network.excerpts import excerpt, spread, starts
 
 
 def ramp(frames: int) -> np.ndarray:

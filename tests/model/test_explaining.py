@@ -8,11 +8,11 @@ from torch import nn
 from earmark.audio.descriptors import descriptor_names
 from earmark.errors import AudioError, ModelError
 from earmark.model.answers import Inputs
-from earmark.model.attribution import gain_of
 from earmark.model.blend import BlendPredictor, Weights
-from earmark.model.explaining import Odds, Probabilities, chosen_baseline, explain_class, explain_song
-from earmark.model.forest_predictor import ForestPredictor
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.network.predictor import NetworkPredictor
+from earmark.model.reasons.attribution import gain_of
+from earmark.model.reasons.explaining import Odds, Probabilities, chosen_baseline, explain_class, explain_song
+from earmark.model.trees.predictor import ForestPredictor
 from earmark.params import Evaluation, Explanation
 
 MELS = FRONTEND.mels

@@ -11,11 +11,11 @@ from model_tools import SETTINGS, accuracy, batch_of, same, songs, training
 from predictor_tools import made_predictor
 
 from earmark.errors import ModelError, ParamsError
-from earmark.model import learning
-from earmark.model import training as module
-from earmark.model.examples import Examples
-from earmark.model.network import MusicNetwork
-from earmark.model.training import fit, precision_of
+from earmark.model.network import learning
+from earmark.model.network import training as module
+from earmark.model.network.examples import Examples
+from earmark.model.network.network import MusicNetwork
+from earmark.model.network.training import fit, precision_of
 from earmark.params import Augmentation
 
 TUNED = {

@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 
 from earmark.audio.descriptors import descriptor_names
 from earmark.errors import ModelError
-from earmark.model.importance import ALL, MOST_SURE, Part, family_of, importance, pooled_importance
+from earmark.model.reasons.importance import ALL, MOST_SURE, Part, family_of, importance, pooled_importance
 from earmark.params import Evaluation
 
 HOW = Evaluation(seed=1, resamples=300, confidence=0.95)
@@ -124,7 +124,7 @@ class TestImportance:
     def test_asked_in_many_pieces_it_is_the_same(self, monkeypatch):
         table, actual, groups = songs()
         whole = importance(sigmoid_of(0, 1), table, actual, groups, NAMES, LABELS, HOW)
-        monkeypatch.setattr("earmark.model.importance._ROWS_AT_ONCE", 1)
+        monkeypatch.setattr("earmark.model.reasons.importance._ROWS_AT_ONCE", 1)
         pieces = importance(sigmoid_of(0, 1), table, actual, groups, NAMES, LABELS, HOW)
         np.testing.assert_allclose(pieces.matrix(), whole.matrix(), rtol=1e-9)
 

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
 from earmark.errors import ModelError
-from earmark.model.label_issues import label_issues
+from earmark.model.evaluation.label_issues import label_issues
 
 CLASSES = 4
 

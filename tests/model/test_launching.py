@@ -16,8 +16,8 @@ import torch
 from model_tools import SETTINGS, accuracy, same, songs, training
 
 from earmark.errors import CatalogueError, EarmarkError, ModelError, ParamsError
-from earmark.model.launching import _cause, launch, processes_here
-from earmark.model.training import fit
+from earmark.model.network.launching import _cause, launch, processes_here
+from earmark.model.network.training import fit
 from earmark.params import Augmentation
 
 HERE = Path(__file__).parent
@@ -144,7 +144,7 @@ class TestWhatFails:
         script.write_text(
             textwrap.dedent(f"""
                 import os, pathlib, time
-                from earmark.model.launching import launch
+                from earmark.model.network.launching import launch
 
                 def wait():
                     pathlib.Path({str(tmp_path)!r}, "process-" + os.environ["RANK"]).write_text(str(os.getpid()))
@@ -179,7 +179,7 @@ def test_under_torchrun_each_gets_the_same_weights_and_only_the_first_writes(tmp
             import torch
             from model_tools import same, songs
             from test_launching import TOGETHER, training
-            from earmark.model.training import fit, is_first_process
+            from earmark.model.network.training import fit, is_first_process
 
             told = []
             network, history = fit(songs(1), songs(2, 9), training(TOGETHER, devices=0), on_epoch=told.append)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from earmark.model import leakage as module
-from earmark.model.leakage import leakage
+from earmark.model.evaluation import leakage as module
+from earmark.model.evaluation.leakage import leakage
 from earmark.params import load_params
 from scratch import CHECKOUT
 

@@ -11,9 +11,9 @@ from scipy.spatial.distance import cosine
 from scipy.special import expit, log_softmax
 
 from earmark.audio.augmentation.mixing import mixup
-from earmark.model.examples import Examples, ExcerptDataset
-from earmark.model.learning import Heads, Learning, Settings
-from earmark.model.training import fit
+from earmark.model.network.examples import Examples, ExcerptDataset
+from earmark.model.network.learning import Heads, Learning, Settings
+from earmark.model.network.training import fit
 from earmark.params import Augmentation
 
 MIXED = replace(SETTINGS, augmentation=Augmentation(mixup_alpha=0.7))

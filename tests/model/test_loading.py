@@ -12,8 +12,8 @@ from model_tools import FRAMES, TRAINING, songs
 from torch.utils.data import DataLoader
 
 from earmark.errors import ParamsError
-from earmark.model.examples import ExcerptDataset, ExcerptSampler
-from earmark.model.loading import AheadLoader, training_loader, validation_loader
+from earmark.model.network.examples import ExcerptDataset, ExcerptSampler
+from earmark.model.network.loading import AheadLoader, training_loader, validation_loader
 
 
 class Numbered(torch.utils.data.Dataset):

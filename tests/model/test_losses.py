@@ -6,7 +6,7 @@ import torch
 from scipy.spatial.distance import cosine
 from scipy.special import expit
 
-from earmark.model.losses import place_loss, tag_loss
+from earmark.model.network.losses import place_loss, tag_loss
 
 
 def draws(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -14,12 +14,12 @@ from earmark.errors import ModelError
 from earmark.model.answers import Inputs
 from earmark.model.blend import BlendPredictor, Weights, blended
 from earmark.model.encoders.network_encoder import NetworkEncoder
-from earmark.model.forest_predictor import ForestPredictor
-from earmark.model.machine import fit_machine
-from earmark.model.machine_predictor import MachinePredictor
-from earmark.model.network import MusicNetwork
+from earmark.model.machine.machine import fit_machine
+from earmark.model.machine.predictor import MachinePredictor
+from earmark.model.network.network import MusicNetwork
 from earmark.model.predictor import load_predictor
 from earmark.model.scoring import answers_of
+from earmark.model.trees.predictor import ForestPredictor
 from earmark.params import Frontend, Machine, Network
 
 HOW = Machine(seed=1, encoder="", max_songs=1000)

@@ -10,8 +10,8 @@ from model_tools import FRONTEND
 
 from earmark.audio.features import FeatureCache
 from earmark.errors import CatalogueError
-from earmark.model.examples import ExcerptDataset
 from earmark.model.material import Material
+from earmark.model.network.examples import ExcerptDataset
 from earmark.workspace import EVIDENCE, FEATURE_CACHE
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from earmark.errors import ParamsError
-from earmark.model.penalty import POWERS, lp_penalty
+from earmark.model.network.penalty import POWERS, lp_penalty
 
 
 def network() -> nn.Module:

@@ -25,14 +25,14 @@ from earmark.model.blend import BlendPredictor, Weights
 from earmark.model.calibration.calibration import Calibration
 from earmark.model.calibration.prediction_sets import SetRule
 from earmark.model.calibration.share_line import ShareLine
-from earmark.model.excerpts import starts
-from earmark.model.forest_predictor import ForestPredictor
-from earmark.model.network import MusicNetwork
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.network.excerpts import starts
+from earmark.model.network.network import MusicNetwork
+from earmark.model.network.predictor import NetworkPredictor
 from earmark.model.portable import agreement, files
 from earmark.model.portable.agreement import Difference, by_onnx, by_program, compared, demand
 from earmark.model.portable.files import about, export_all, export_onnx, export_program
 from earmark.model.portable.network import PortableNetwork
+from earmark.model.trees.predictor import ForestPredictor
 from earmark.params import Frontend, Network, load_params
 from earmark.stages import export
 from made_audio import encode_samples

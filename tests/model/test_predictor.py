@@ -13,8 +13,8 @@ from earmark.audio.descriptors import describe, descriptor_names
 from earmark.errors import AudioError, ModelError
 from earmark.model.answers import Answers, Inputs
 from earmark.model.calibration.abstention import NEVER
-from earmark.model.forest_predictor import columns
 from earmark.model.predictor import load_predictor
+from earmark.model.trees.predictor import columns
 
 LABELS = COMMON["labels"]
 

@@ -11,11 +11,11 @@ from model_tools import FRAMES, FRONTEND, NETWORK, SETTINGS, same, training
 
 from earmark.audio.features import LogMelArray
 from earmark.errors import CatalogueError
-from earmark.model.contrast import PairSampler, nt_xent, pretext
-from earmark.model.excerpts import excerpt
-from earmark.model.network import MusicNetwork
-from earmark.model.pretraining import pretrain, save_trunk
-from earmark.model.starting import start_from
+from earmark.model.network.contrast import PairSampler, nt_xent, pretext
+from earmark.model.network.excerpts import excerpt
+from earmark.model.network.network import MusicNetwork
+from earmark.model.network.pretraining import pretrain, save_trunk
+from earmark.model.network.starting import start_from
 from earmark.params import Pretraining
 
 HOW = Pretraining(seed=5, epochs=3, batch_size=8, learning_rate=0.01, temperature=0.2, projection=8, strength=0.5)

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from earmark.model.comparison import Comparison, Said, Truth, compare
-from earmark.model.cost import Cost
-from earmark.model.promotion import Gate, Verdict, incomparable, judge, unreadable
+from earmark.model.comparing.comparison import Comparison, Said, Truth, compare
+from earmark.model.comparing.cost import Cost
+from earmark.model.comparing.promotion import Gate, Verdict, incomparable, judge, unreadable
 from earmark.params import Evaluation, Gates
 
 HOW = Evaluation(seed=1, resamples=2000, confidence=0.95)

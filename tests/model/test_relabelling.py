@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from earmark.errors import ModelError
-from earmark.model.relabelling import relabelled
+from earmark.model.network.relabelling import relabelled
 
 LABELS = np.eye(3)[[0, 2, 1]]
 TOLD = np.array([[0.9, 0.1, 0.0], [0.7, 0.1, 0.2], [0.0, 1.0, 0.0]])

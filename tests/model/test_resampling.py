@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from earmark.model.resampling import balanced_counts, drawn
+from earmark.model.network.resampling import balanced_counts, drawn
 
 LABELS = np.repeat([0, 1, 2], [60, 12, 3])[np.random.default_rng(0).permutation(75)]
 SIZES = np.array([60, 12, 3])

@@ -3,7 +3,7 @@
 import pytest
 
 from earmark.errors import ParamsError
-from earmark.model.search_space import Choice, Spread, read_space, space_of, with_values
+from earmark.model.tuning.search_space import Choice, Spread, read_space, space_of, with_values
 from earmark.params import Among, Between, load_params
 from scratch import CHECKOUT
 

@@ -5,8 +5,8 @@ from scipy.stats import spearmanr
 from sklearn.ensemble import RandomForestClassifier
 
 from earmark.errors import ModelError
-from earmark.model.importance import ALL, Importance
-from earmark.model.selection import correlated, importance_of_training, select
+from earmark.model.reasons.importance import ALL, Importance
+from earmark.model.reasons.selection import correlated, importance_of_training, select
 from earmark.params import Evaluation
 
 HOW = Evaluation(seed=1, resamples=300, confidence=0.95)

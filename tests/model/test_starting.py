@@ -6,9 +6,9 @@ import torch
 from earmark.errors import ModelError
 from earmark.model.encoders.musicnn import Musicnn, MusicnnEncoder
 from earmark.model.encoders.network_encoder import NetworkEncoder
-from earmark.model.network import MusicNetwork
-from earmark.model.network_predictor import NetworkPredictor
-from earmark.model.starting import read_start, start_from
+from earmark.model.network.network import MusicNetwork
+from earmark.model.network.predictor import NetworkPredictor
+from earmark.model.network.starting import read_start, start_from
 from earmark.params import Frontend, Network
 
 FRONTEND = Frontend(sample_rate_hz=8_000, n_fft=256, hop=128, mels=16, f_min_hz=30.0, f_max_hz=4000.0)

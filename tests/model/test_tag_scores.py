@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from earmark.model.tag_scores import Told, category_scores, commonest_category, tag_table
+from earmark.model.evaluation.tag_scores import Told, category_scores, commonest_category, tag_table
 from earmark.params import Evaluation
 
 HOW = Evaluation(seed=1, resamples=400, confidence=0.9)

@@ -12,12 +12,12 @@ from predictor_tools import made_predictor
 from scipy.special import expit
 
 from earmark.audio.descriptors import describe
-from earmark.model.forest import fit_forest, fit_tag_forest
-from earmark.model.forest_predictor import ForestPredictor
 from earmark.model.material import Material
+from earmark.model.network.training import fit
 from earmark.model.predictor import load_predictor
 from earmark.model.tags import Tags, load_tags
-from earmark.model.training import fit
+from earmark.model.trees.forest import fit_forest, fit_tag_forest
+from earmark.model.trees.predictor import ForestPredictor
 
 NAMES = ("feeling---calmness", "word---study")
 

@@ -13,11 +13,11 @@ from model_tools import FRONTEND, NETWORK, TRAINING, songs
 
 from earmark.audio.features import FeatureCache
 from earmark.errors import CatalogueError
-from earmark.model.losses import tag_loss
 from earmark.model.material import Material
-from earmark.model.search_space import Space, Spread
+from earmark.model.network.losses import tag_loss
 from earmark.model.tags import Tags
-from earmark.model.tuning import fresh_seeds, genre_losses, held_for_tuning, key_of, losses, paired, tag_losses
+from earmark.model.tuning.search_space import Space, Spread
+from earmark.model.tuning.tuning import fresh_seeds, genre_losses, held_for_tuning, key_of, losses, paired, tag_losses
 from earmark.params import Augmentation, Evaluation, Params, load_params
 from earmark.workspace import FEATURE_CACHE
 from scratch import CHECKOUT

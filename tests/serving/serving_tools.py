@@ -20,8 +20,8 @@ import torch
 import yaml
 
 from earmark.adapters.supervisor import free_port
-from earmark.model.network import MusicNetwork
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.network.network import MusicNetwork
+from earmark.model.network.predictor import NetworkPredictor
 from earmark.params import load_params
 from scratch import CHECKOUT
 

@@ -11,7 +11,7 @@ from serving_tools import NetworkPredictor, Server, make_project, serving, tone_
 from earmark.adapters.packing import log_model
 from earmark.adapters.registry import promote
 from earmark.adapters.tracking import reaching
-from earmark.model.promotion import Verdict
+from earmark.model.comparing.promotion import Verdict
 from earmark.params import load_params
 
 GENRES = {"1": ("jig", "reel"), "2": ("polka", "waltz", "march")}

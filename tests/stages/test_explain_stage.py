@@ -14,9 +14,9 @@ from model_tools import NETWORK as HEARS
 
 from earmark.audio.features import FeatureCache
 from earmark.errors import ModelError
-from earmark.model.attribution import band_centres_hz
-from earmark.model.explaining import Odds
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.network.predictor import NetworkPredictor
+from earmark.model.reasons.attribution import band_centres_hz
+from earmark.model.reasons.explaining import Odds
 from earmark.params import load_params
 from earmark.stages import explain
 from earmark.workspace import ATTRIBUTION, ATTRIBUTION_SUMMARY, FEATURE_CACHE, FEATURES, NETWORK, SPLITS

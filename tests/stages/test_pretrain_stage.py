@@ -17,7 +17,7 @@ from scipy.io import wavfile
 from earmark.catalogue.track import Track, write_tracks
 from earmark.errors import CatalogueError
 from earmark.model.encoders.loading import load_encoder
-from earmark.model.starting import read_start
+from earmark.model.network.starting import read_start
 from earmark.params import Frontend, Network, Params, load_params
 from earmark.stages.pretrain import run, to_hear
 from earmark.workspace import CHECKPOINTS, COLLECTIONS, DUPLICATES, PRETRAINED, QUARANTINE, SPLITS, TRACKS

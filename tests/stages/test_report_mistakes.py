@@ -10,8 +10,8 @@ import torch
 from scipy.io import wavfile
 
 from earmark.audio.decode import decode
-from earmark.model.network import MusicNetwork
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.network.network import MusicNetwork
+from earmark.model.network.predictor import NetworkPredictor
 from earmark.params import load_params
 from earmark.stages.report.reasons import as_rows, explaining, loudest_stretch
 from earmark.stages.report.sound import RATE_HZ, excerpt

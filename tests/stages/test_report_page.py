@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from earmark.model.answers import Answers
-from earmark.model.attribution import Why
 from earmark.model.evaluation import tested as songs
 from earmark.model.evaluation.mistakes import mistakes
 from earmark.model.evaluation.per_class import per_class
 from earmark.model.evaluation.scores import differences, scores
 from earmark.model.evaluation.sureness import reliability, risk_coverage_curves, sureness
+from earmark.model.reasons.attribution import Why
 from earmark.params import Evaluation, load_params
 from earmark.stages.report.mistakes import Mistake
 from earmark.stages.report.page import page

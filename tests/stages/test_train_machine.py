@@ -12,9 +12,9 @@ import torch
 from earmark.errors import ModelError
 from earmark.model.encoders.network_encoder import NetworkEncoder
 from earmark.model.held_out import HeldOut
-from earmark.model.machine_predictor import MachinePredictor
+from earmark.model.machine.predictor import MachinePredictor
 from earmark.model.material import load_material
-from earmark.model.network import MusicNetwork
+from earmark.model.network.network import MusicNetwork
 from earmark.model.predictor import load_predictor
 from earmark.model.scoring import answers_of
 from earmark.params import Frontend, Network, Params, load_params

@@ -20,10 +20,10 @@ from earmark.adapters.named import COMPARISON, Named
 from earmark.adapters.recording import _experiment
 from earmark.adapters.worn import TestSet, look, pair_of, warnings_about
 from earmark.errors import ModelError, RegistryError
-from earmark.model import cost
-from earmark.model.comparison import MEASURES, Comparison, Said, Truth, always, compare
-from earmark.model.comparison_report import as_markdown, gate_table, markdown
-from earmark.model.promotion import Verdict
+from earmark.model.comparing import cost
+from earmark.model.comparing.comparison import MEASURES, Comparison, Said, Truth, always, compare
+from earmark.model.comparing.promotion import Verdict
+from earmark.model.comparing.report import as_markdown, gate_table, markdown
 from earmark.model.tags import load_tags
 from earmark.params import Params, to_dict
 from earmark.workspace import CATALOGUE, SPLITS

@@ -1,4 +1,4 @@
-"""The gate: challenger and champion hear the same test tracks, and `earmark.model.promotion` decides."""
+"""The gate: challenger and champion hear the same test tracks, and `earmark.model.comparing.promotion` decides."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from earmark.adapters.named import aliases_of, find, of_version
 from earmark.adapters.registry import note_verdict
 from earmark.adapters.tracking import reaching
 from earmark.errors import RegistryError
-from earmark.model.promotion import Verdict, incomparable, judge, unreadable
+from earmark.model.comparing.promotion import Verdict, incomparable, judge, unreadable
 from earmark.params import Params
 
 if TYPE_CHECKING:

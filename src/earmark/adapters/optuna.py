@@ -16,7 +16,7 @@ import numpy as np
 
 from earmark.errors import ToolError
 from earmark.files import locked
-from earmark.model.search_space import Space, Spread, Value
+from earmark.model.tuning.search_space import Space, Spread, Value
 
 if TYPE_CHECKING:
     from optuna import Study

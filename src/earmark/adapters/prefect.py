@@ -26,7 +26,7 @@ from earmark.params import load_params
 from earmark.workspace import METRICS, MODELS, PARAMS, RUN
 
 if TYPE_CHECKING:
-    from earmark.model.promotion import Verdict
+    from earmark.model.comparing.promotion import Verdict
 
 _STATE_NAMES = {StageOutcome.RAN: "Completed", StageOutcome.SKIPPED: "Skipped", StageOutcome.CACHED: "Cached"}
 _MEANINGS = {
@@ -126,7 +126,7 @@ def publish(root: Path, outcomes: Mapping[str, str], verdict: "Verdict | None") 
 
 def markdown(root: Path, outcomes: Mapping[str, str], verdict: "Verdict | None") -> str:
     """The artefact's text: verdict and gates, scores with intervals where there are any, what became of each stage."""
-    from earmark.model.comparison_report import as_markdown, gate_table
+    from earmark.model.comparing.report import as_markdown, gate_table
 
     parts = ["# Training"]
     if verdict is not None:

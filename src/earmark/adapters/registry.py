@@ -17,8 +17,8 @@ from earmark.adapters.tracking import DATABASE, embedded, reaching, unless_there
 from earmark.adapters.worn import DESCRIPTION
 from earmark.errors import RegistryError
 from earmark.files import read_json
+from earmark.model.comparing.promotion import Verdict
 from earmark.model.evaluation.choosing import best_by
-from earmark.model.promotion import Verdict
 from earmark.params import Params
 from earmark.workspace import METRICS, MODELS, RUN
 

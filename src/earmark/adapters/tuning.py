@@ -20,9 +20,9 @@ from earmark.adapters.tracking import reaching
 from earmark.errors import CatalogueError, ModelError, ToolError
 from earmark.model.material import load_material
 from earmark.model.metrics import Score
-from earmark.model.search_space import Entry, Space, Value, space_of, with_values
-from earmark.model.training import Epoch
-from earmark.model.tuning import Held, fresh_seeds, held_for_tuning, key_of, losses, paired
+from earmark.model.network.training import Epoch
+from earmark.model.tuning.search_space import Entry, Space, Value, space_of, with_values
+from earmark.model.tuning.tuning import Held, fresh_seeds, held_for_tuning, key_of, losses, paired
 from earmark.params import Params
 from earmark.workspace import FEATURES, SPLITS, TUNING
 

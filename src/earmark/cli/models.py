@@ -12,7 +12,7 @@ from earmark.errors import GateError
 if TYPE_CHECKING:
     from earmark.adapters.comparing import Compared
     from earmark.adapters.events import Event, Lived
-    from earmark.model.promotion import Verdict
+    from earmark.model.comparing.promotion import Verdict
 
 _BECAUSE = click.option("--because", metavar="REASON", help="Why; it is kept with the version.")
 _BY = click.option("--by", metavar="NAME", help="Who does this, if that shall be kept too.")
@@ -129,7 +129,7 @@ COMMANDS = (compare, promote, rollback, history)
 
 
 def _comparison(compared: "Compared", run_id: str | None) -> Iterator[str]:
-    from earmark.model.comparison_report import lines
+    from earmark.model.comparing.report import lines
 
     assert compared.theirs is not None
     yield f"A  {compared.ours.title}"
@@ -159,7 +159,7 @@ def _comparison(compared: "Compared", run_id: str | None) -> Iterator[str]:
 
 
 def _verdict(verdict: "Verdict") -> Iterator[str]:
-    from earmark.model.comparison_report import aligned, gate_table
+    from earmark.model.comparing.report import aligned, gate_table
 
     yield verdict.reason
     if verdict.gates:

@@ -26,7 +26,7 @@ def tune(
     """
     from earmark.adapters.tuning import tune as search
     from earmark.catalogue.imports.using import use_values
-    from earmark.model.search_space import read_space
+    from earmark.model.tuning.search_space import read_space
     from earmark.params import load_params
 
     root = project_of(ctx)

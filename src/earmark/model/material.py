@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from earmark.audio.features import FeatureCache, LogMelArray
 from earmark.catalogue.reading import read_recording
 from earmark.errors import CatalogueError
-from earmark.model.examples import Examples
+from earmark.model.network.examples import Examples
 from earmark.model.tags import Tags, load_tags
 from earmark.params import Frontend
 from earmark.workspace import DESCRIPTORS, EVIDENCE, FEATURE_CACHE, FEATURES, SPLITS

@@ -11,18 +11,18 @@ from earmark.errors import ModelError
 from earmark.files import replacing, write_json
 from earmark.model.answers import Answers
 from earmark.model.evaluation.choosing import held_out_differences, held_out_scores
+from earmark.model.evaluation.leakage import leakage
 from earmark.model.evaluation.mistakes import mistakes
 from earmark.model.evaluation.per_class import per_class
 from earmark.model.evaluation.scores import differences, scores
 from earmark.model.evaluation.sureness import reliability, risk_coverage_curves, sureness
+from earmark.model.evaluation.tag_scores import category_scores, commonest_category
 from earmark.model.evaluation.tags import tag_report, told_of
 from earmark.model.evaluation.tested import MAJORITY, Tested
 from earmark.model.held_out import HeldOut
-from earmark.model.leakage import leakage
 from earmark.model.material import Material, load_material
 from earmark.model.predictor import Predictor, load_predictor
 from earmark.model.scoring import answers_of
-from earmark.model.tag_scores import category_scores, commonest_category
 from earmark.params import Evaluation, Params
 from earmark.workspace import (
     CONFUSION,

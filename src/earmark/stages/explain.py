@@ -16,11 +16,11 @@ import torch
 
 from earmark.errors import ModelError
 from earmark.files import replacing, write_json
-from earmark.model.attribution import band_centres_hz, gain_of, mean_spectrum
-from earmark.model.explaining import Heeded, chosen_baseline, explain_class
 from earmark.model.material import load_material
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.network.predictor import NetworkPredictor
 from earmark.model.predictor import load_predictor
+from earmark.model.reasons.attribution import band_centres_hz, gain_of, mean_spectrum
+from earmark.model.reasons.explaining import Heeded, chosen_baseline, explain_class
 from earmark.params import Evaluation, Explanation, Params
 from earmark.workspace import ATTRIBUTION, ATTRIBUTION_SUMMARY, NETWORK
 

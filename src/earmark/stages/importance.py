@@ -14,13 +14,13 @@ import pandas as pd
 from earmark.audio.descriptors import descriptor_names
 from earmark.errors import ModelError
 from earmark.files import replacing, write_json
-from earmark.model.forest_fitting import fitted
-from earmark.model.forest_importance import Crossed, answer_of, importance_of, predicted, side_by_side
-from earmark.model.forest_predictor import ForestPredictor
 from earmark.model.held_out import parts_of
-from earmark.model.importance import Importance
 from earmark.model.material import Material, load_material
 from earmark.model.predictor import load_predictor
+from earmark.model.reasons.forest_importance import Crossed, answer_of, importance_of, predicted, side_by_side
+from earmark.model.reasons.importance import Importance
+from earmark.model.trees.fitting import fitted
+from earmark.model.trees.predictor import ForestPredictor
 from earmark.params import Params
 from earmark.workspace import FAMILY_IMPORTANCE, FOREST, IMPORTANCE, SELECTION
 

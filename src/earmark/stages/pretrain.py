@@ -15,11 +15,11 @@ from earmark.audio.features import FeatureCache
 from earmark.catalogue.reading import read_recording
 from earmark.catalogue.tags import artist_keys
 from earmark.catalogue.track import read_tracks
-from earmark.model.contrast import Passed
 from earmark.model.encoders.network_encoder import NetworkEncoder
-from earmark.model.learning import Settings
 from earmark.model.material import CachedLogMels
-from earmark.model.pretraining import pretrain
+from earmark.model.network.contrast import Passed
+from earmark.model.network.learning import Settings
+from earmark.model.network.pretraining import pretrain
 from earmark.params import Params, to_dict
 from earmark.progress import progress
 from earmark.workspace import (

@@ -18,8 +18,8 @@ from earmark.catalogue.corrections import CORRECTION
 from earmark.catalogue.track import read_tracks
 from earmark.files import replacing, write_json
 from earmark.model.calibration.calibration import load
+from earmark.model.evaluation.label_issues import LabelIssues, label_issues
 from earmark.model.held_out import HeldOut
-from earmark.model.label_issues import LabelIssues, label_issues
 from earmark.model.material import Material, load_material
 from earmark.params import Params
 from earmark.workspace import BLEND, CATALOGUE, LABEL_REVIEW, LABEL_REVIEW_SUMMARY, PREDICTIONS

@@ -16,15 +16,15 @@ import torch
 from earmark.errors import ModelError
 from earmark.files import replacing
 from earmark.model.encoders.loading import is_none
-from earmark.model.forest_fitting import cross_fitted
 from earmark.model.held_out import Part, calibration_of, held_out, parts_of
 from earmark.model.material import Material, load_material
-from earmark.model.network import MusicNetwork
-from earmark.model.network_predictor import NetworkPredictor
-from earmark.model.relabelling import relabelled
+from earmark.model.network.network import MusicNetwork
+from earmark.model.network.predictor import NetworkPredictor
+from earmark.model.network.relabelling import relabelled
+from earmark.model.network.starting import Start, read_start
+from earmark.model.network.training import Epoch, Settings, fit, is_first_process
 from earmark.model.scoring import answers_of
-from earmark.model.starting import Start, read_start
-from earmark.model.training import Epoch, Settings, fit, is_first_process
+from earmark.model.trees.fitting import cross_fitted
 from earmark.params import Params, to_dict
 from earmark.workspace import CHECKPOINTS, LEARNING_CURVE, NETWORK
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from earmark.audio.descriptors import descriptor_names
-from earmark.model.forest_fitting import fitted
 from earmark.model.held_out import calibration_of, held_out, parts_of
 from earmark.model.material import load_material
+from earmark.model.trees.fitting import fitted
 from earmark.params import Params
 from earmark.workspace import FOREST
 

@@ -14,8 +14,8 @@ from earmark.model.encoders.encoder import Encoder
 from earmark.model.encoders.hearing import encodings_of
 from earmark.model.encoders.loading import encoder_at
 from earmark.model.held_out import HeldOut, Part, calibration_of, held_out, parts_of
-from earmark.model.machine import fit_machine
-from earmark.model.machine_predictor import MachinePredictor, blocks_of
+from earmark.model.machine.machine import fit_machine
+from earmark.model.machine.predictor import MachinePredictor, blocks_of
 from earmark.model.material import Material, load_material
 from earmark.params import Params
 from earmark.workspace import MACHINE

@@ -8,7 +8,7 @@ from earmark.model.blend import BlendPredictor
 from earmark.model.encoders.encoder import ABOUT, FORMAT, WEIGHTS, Encoder, read_weights
 from earmark.model.encoders.musicnn import MusicnnEncoder
 from earmark.model.encoders.network_encoder import NetworkEncoder
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.network.predictor import NetworkPredictor
 from earmark.model.predictor import Predictor, load_predictor
 
 ENCODERS: dict[str, type[Encoder]] = {kind.kind: kind for kind in (MusicnnEncoder, NetworkEncoder)}

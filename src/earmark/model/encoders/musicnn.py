@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from earmark.model.encoders.encoder import Encoder, fill
-from earmark.model.excerpts import spread
+from earmark.model.network.excerpts import spread
 
 SAMPLE_RATE_HZ, N_FFT, HOP, MELS = 16_000, 512, 256, 96
 FRAMES = 187  # of an excerpt: 3 s

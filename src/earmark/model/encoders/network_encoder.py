@@ -13,9 +13,9 @@ from torch import Tensor
 from earmark.audio.features import Extractor
 from earmark.audio.spectrogram import frames_of
 from earmark.model.encoders.encoder import Encoder, fill
-from earmark.model.excerpts import spread
-from earmark.model.network import MusicNetwork
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.network.excerpts import spread
+from earmark.model.network.network import MusicNetwork
+from earmark.model.network.predictor import NetworkPredictor
 from earmark.params import Frontend, Network, from_dict, to_dict
 
 

@@ -5,9 +5,9 @@ import pandas as pd
 
 from earmark.model.answers import Floats
 from earmark.model.evaluation.draws import Draws
+from earmark.model.evaluation.tag_scores import Told, tag_table
 from earmark.model.evaluation.tested import Tested
 from earmark.model.metrics import Score
-from earmark.model.tag_scores import Told, tag_table
 from earmark.params import Evaluation
 
 

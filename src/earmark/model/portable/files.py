@@ -17,7 +17,7 @@ import torch
 
 from earmark.errors import ModelError
 from earmark.files import replacing, sha256_of, write_json
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.network.predictor import NetworkPredictor
 from earmark.model.portable.network import PortableNetwork
 from earmark.model.predictor import Predictor
 

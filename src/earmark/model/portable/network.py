@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from earmark.audio.spectrogram import LogMel, frames_of
 from earmark.model.calibration.temperature import FLOOR
-from earmark.model.network import MusicNetwork
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.network.network import MusicNetwork
+from earmark.model.network.predictor import NetworkPredictor
 
 
 class PortableNetwork(nn.Module):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 from markupsafe import Markup, escape
 
-from earmark.model.attribution import Why
+from earmark.model.reasons.attribution import Why
 from earmark.stages.report.reasons import as_rows
 from earmark.stages.report.words import clock, hertz
 

@@ -9,10 +9,10 @@ import pandas as pd
 
 from earmark.catalogue.reading import read_recording
 from earmark.errors import EarmarkError
-from earmark.model.attribution import Why
 from earmark.model.material import load_material
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.network.predictor import NetworkPredictor
 from earmark.model.predictor import load_predictor
+from earmark.model.reasons.attribution import Why
 from earmark.params import Params
 from earmark.stages.report.reading import Reports
 from earmark.stages.report.reasons import Explain, explaining, loudest_stretch

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from earmark.audio.spectrogram import frames_of
-from earmark.model.attribution import Why, mean_spectrum, why
 from earmark.model.material import Material
-from earmark.model.network import MusicNetwork
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.network.network import MusicNetwork
+from earmark.model.network.predictor import NetworkPredictor
+from earmark.model.reasons.attribution import Why, mean_spectrum, why
 
 Explain = Callable[[object, str, str], Why]
 

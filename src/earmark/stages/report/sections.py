@@ -9,7 +9,7 @@ import pandas as pd
 
 from earmark.model.evaluation.sureness import COVERAGE
 from earmark.model.evaluation.tested import MAJORITY
-from earmark.model.importance import ALL
+from earmark.model.reasons.importance import ALL
 from earmark.stages.report import charts, words
 from earmark.stages.report.reading import Reports
 

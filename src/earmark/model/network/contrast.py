@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler
 
 from earmark.audio.augmentation.augmenting import augment
-from earmark.model.examples import Batch, Key
-from earmark.model.learning import Settings, one_cycle
-from earmark.model.network import MusicNetwork
+from earmark.model.network.examples import Batch, Key
+from earmark.model.network.learning import Settings, one_cycle
+from earmark.model.network.network import MusicNetwork
 from earmark.params import Augmentation, Pretraining
 
 _NEAREST, _ROOM = 0.25, 0.5  # of the way through a recording: how far apart its two excerpts are, at least and besides
@@ -79,7 +79,7 @@ def pretext(strength: float, *, mels: int, frames: int) -> Augmentation:
 
 
 class PairSampler(Sampler[list[Key]]):
-    """Batches of keys for `earmark.model.examples.ExcerptDataset`: two places in each of some recordings.
+    """Batches of keys for `earmark.model.network.examples.ExcerptDataset`: two places in each of some recordings.
 
     An epoch hears every recording once. First come all first excerpts, then in the same order all second ones.
 

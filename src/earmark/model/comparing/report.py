@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from earmark.model.comparison import LOWER_IS_BETTER, Comparison, Measure
-from earmark.model.cost import Cost
+from earmark.model.comparing.comparison import LOWER_IS_BETTER, Comparison, Measure
+from earmark.model.comparing.cost import Cost
+from earmark.model.comparing.promotion import Gate
 from earmark.model.metrics import Score
-from earmark.model.promotion import Gate
 
 Table = list[list[str]]
 

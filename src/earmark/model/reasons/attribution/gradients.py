@@ -3,7 +3,7 @@
 The gradient, averaged along the straight way from a baseline to the excerpt, times what was added on that way
 (Sundararajan, Taly and Yan, "Axiomatic attribution for deep networks", ICML 2017). The shares add up to the difference
 between the two answers (completeness). The baseline stands for "nothing is there": silence, which in a log-mel lies at
-exactly 0, or the mean spectrum; `earmark.model.attribution.deletion` can choose.
+exactly 0, or the mean spectrum; `earmark.model.reasons.attribution.deletion` can choose.
 """
 
 from collections.abc import Callable, Iterable
@@ -28,7 +28,7 @@ def integrated_gradients(
     """What each cell adds to the answer for ``label``.
 
     Args:
-        function: See `earmark.model.attribution`.
+        function: See `earmark.model.reasons.attribution`.
         excerpts: Shape ``(batch, mels, frames)``.
         label: Which of its answers.
         steps: Points on the way, in the middle of as many equal pieces.

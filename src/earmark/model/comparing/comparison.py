@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from earmark.errors import ModelError
 from earmark.model.calibration.temperature import FLOOR
-from earmark.model.cost import Cost
+from earmark.model.comparing.cost import Cost
 from earmark.model.metrics import Score
 from earmark.params import Evaluation
 

@@ -11,9 +11,16 @@ from torch import Tensor
 
 from earmark.audio.features import LogMelArray
 from earmark.errors import ModelError
-from earmark.model.attribution.gradients import STEPS, Function, answers_of, by_band, integrated_gradients, spread
-from earmark.model.excerpts import excerpt, starts
 from earmark.model.metrics import resamples
+from earmark.model.network.excerpts import excerpt, starts
+from earmark.model.reasons.attribution.gradients import (
+    STEPS,
+    Function,
+    answers_of,
+    by_band,
+    integrated_gradients,
+    spread,
+)
 from earmark.params import Evaluation, Frontend
 
 MOMENTS = 60  # pieces of a song
@@ -95,7 +102,7 @@ def lay_back(
 
     Args:
         attributions: Shape ``(excerpts, mels, frames)``.
-        first: Each excerpt's first frame in the song, as `earmark.model.excerpts.starts` gives them.
+        first: Each excerpt's first frame in the song, as `earmark.model.network.excerpts.starts` gives them.
         length: Of the song, in frames; one shorter than an excerpt was repeated, and is folded up again.
 
     Returns:
@@ -127,7 +134,7 @@ def why(
     """What in one song speaks for a label.
 
     Args:
-        function: See `earmark.model.attribution`; on the processor.
+        function: See `earmark.model.reasons.attribution`; on the processor.
         log_mel: Of the whole song, shape ``(length, mels)``.
         label: Which answer; ``name`` is what it is called.
         name: Of the label.

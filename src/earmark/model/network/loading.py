@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from earmark.errors import ParamsError
-from earmark.model.examples import Batch, Examples, ExcerptDataset, ExcerptSampler
+from earmark.model.network.examples import Batch, Examples, ExcerptDataset, ExcerptSampler
 from earmark.params import Training
 
 _AHEAD = 4  # batches

@@ -1,6 +1,6 @@
 """Fitting the network: pytorch-lightning turns the loop, on one processor, one GPU, several, or several machines.
 
-What is particular to excerpts of music stands in `earmark.model.learning`; where the batches come from, in `loading`;
+What is particular to excerpts of music stands in `learning`; where the batches come from, in `loading`;
 how several processes are started, in `launching`.
 """
 
@@ -16,11 +16,11 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint
 
 from earmark.errors import ParamsError
-from earmark.model.examples import Examples, batches_per_epoch
-from earmark.model.launching import is_first_process, launch, launched, processes_here
-from earmark.model.learning import Best, Epoch, Heads, Learning, Settings
-from earmark.model.loading import training_loader, validation_loader
-from earmark.model.network import MusicNetwork
+from earmark.model.network.examples import Examples, batches_per_epoch
+from earmark.model.network.launching import is_first_process, launch, launched, processes_here
+from earmark.model.network.learning import Best, Epoch, Heads, Learning, Settings
+from earmark.model.network.loading import training_loader, validation_loader
+from earmark.model.network.network import MusicNetwork
 from earmark.params import Training
 
 __all__ = ["Epoch", "Settings", "fit", "is_first_process"]
@@ -137,7 +137,7 @@ def _fit(
     )
     if how.start_from:
         from earmark.model.encoders.loading import is_none
-        from earmark.model.starting import start_from
+        from earmark.model.network.starting import start_from
 
         if not is_none(Path(how.start_from)):
             labels, tags = names

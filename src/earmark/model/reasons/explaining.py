@@ -1,8 +1,8 @@
 """Why a network says what it says of a song, and what it heeds in the songs of a class.
 
 What is explained are the log odds of a label against all others, in nats; of several networks those of their common
-answer, the normalised geometric mean of their probabilities, as `earmark.model.network_predictor` gives it. How it is
-done, see `earmark.model.attribution`.
+answer, the normalised geometric mean of their probabilities, as `earmark.model.network.predictor` gives it. How it is
+done, see `earmark.model.reasons.attribution`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,12 @@ from earmark.audio.features import LogMelArray
 from earmark.audio.spectrogram import frames_of
 from earmark.errors import ModelError
 from earmark.model.answers import Inputs
-from earmark.model.attribution import (
+from earmark.model.blend import BlendPredictor
+from earmark.model.metrics import resamples
+from earmark.model.network.excerpts import spread
+from earmark.model.network.predictor import NetworkPredictor
+from earmark.model.predictor import Predictor
+from earmark.model.reasons.attribution import (
     Why,
     area_under_deletion,
     completeness_gap,
@@ -26,12 +31,7 @@ from earmark.model.attribution import (
     integrated_gradients,
     why,
 )
-from earmark.model.attribution.song import MOMENTS
-from earmark.model.blend import BlendPredictor
-from earmark.model.excerpts import spread
-from earmark.model.metrics import resamples
-from earmark.model.network_predictor import NetworkPredictor
-from earmark.model.predictor import Predictor
+from earmark.model.reasons.attribution.song import MOMENTS
 from earmark.params import Evaluation, Explanation
 
 STEPS = 32
@@ -107,7 +107,7 @@ def explain_song(
         label: Which; the one that the network thinks likeliest, unless given.
         excerpts: How many are heard, evenly spread; as many as the network hears to answer, unless given.
         moments: Into how many equal pieces the song is cut.
-        steps: See `earmark.model.attribution.integrated_gradients`.
+        steps: See `earmark.model.reasons.attribution.integrated_gradients`.
         baseline: What stands for "nothing is there", such as the mean spectrum ``(mels, 1)``; silence unless given.
 
     Raises:

@@ -14,13 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from earmark.audio.descriptors import descriptor_names
-from earmark.model.forest_features import some_groups
-from earmark.model.forest_predictor import ForestPredictor, columns
 from earmark.model.held_out import Part
-from earmark.model.importance import Answer, Importance, Table, pooled_importance
-from earmark.model.importance import Part as Asked
 from earmark.model.material import Material
 from earmark.model.metrics import Labels, accuracy, difference, score
+from earmark.model.reasons.importance import Answer, Importance, Table, pooled_importance
+from earmark.model.reasons.importance import Part as Asked
+from earmark.model.trees.features import some_groups
+from earmark.model.trees.predictor import ForestPredictor, columns
 from earmark.params import Evaluation
 
 REPEATS = 5
@@ -36,7 +36,7 @@ class Crossed:
 
 
 def importance_of(crossed: Crossed, material: Material, how: Evaluation, seed: int) -> Importance:
-    """Importance of each descriptor and family; see `earmark.model.importance`.
+    """Importance of each descriptor and family; see `earmark.model.reasons.importance`.
 
     Raises:
         ModelError: A part has fewer than two songs.

@@ -15,8 +15,8 @@ from earmark.errors import ModelError
 from earmark.model.encoders.encoder import read_weights
 from earmark.model.encoders.loading import load_encoder
 from earmark.model.encoders.network_encoder import NetworkEncoder, is_head
-from earmark.model.network import MusicNetwork
-from earmark.model.network_predictor import NetworkPredictor
+from earmark.model.network.network import MusicNetwork
+from earmark.model.network.predictor import NetworkPredictor
 from earmark.model.predictor import load_predictor
 from earmark.params import Frontend, to_dict
 

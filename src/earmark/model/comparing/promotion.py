@@ -1,7 +1,7 @@
 """The gates: whether the challenger should take the champion's place, and each reason for or against it.
 
-Section `gates` of params.yaml says how much is needed; `earmark.model.comparison` what was found. All gates have to be
-passed:
+Section `gates` of params.yaml says how much is needed; `comparison`, beside this, what was found. All gates have to
+be passed:
 
 `comparable`
     The test tracks that neither was trained on belong to at least 2 groups.
@@ -27,8 +27,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from earmark.model.comparison import ClassMeasures, Comparison
-from earmark.model.cost import Cost
+from earmark.model.comparing.comparison import ClassMeasures, Comparison
+from earmark.model.comparing.cost import Cost
 from earmark.model.metrics import Score
 from earmark.params import Gates
 

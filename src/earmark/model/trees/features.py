@@ -1,7 +1,7 @@
 """Which descriptors the forest is fitted to: what ``forest.features`` of params.yaml asks for.
 
 They are chosen by their importance on artists that inner forests were kept from, all of it within the songs that the
-forest itself is fitted to (`earmark.model.selection`). So whoever holds songs out before may score it on them.
+forest itself is fitted to (`earmark.model.reasons.selection`). So whoever holds songs out before may score it on them.
 
 The inner forests are random forests, also where the model is gradient boosting, and of fewer trees: they only have to
 tell what matters from what does not.
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from earmark.audio.descriptors import descriptor_names
 from earmark.errors import ModelError
-from earmark.model.forest import fit_forest
-from earmark.model.importance import Answer, Table
 from earmark.model.metrics import Labels
-from earmark.model.selection import importance_of_training, select
+from earmark.model.reasons.importance import Answer, Table
+from earmark.model.reasons.selection import importance_of_training, select
+from earmark.model.trees.forest import fit_forest
 from earmark.params import Evaluation, Forest
 
 FOLDS = 5

@@ -12,8 +12,8 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.model.forest import fit_forest
 from earmark.model.metrics import Labels, accuracy, difference, score
+from earmark.model.trees.forest import fit_forest
 from earmark.params import Evaluation, Forest
 
 FOLDS = 5

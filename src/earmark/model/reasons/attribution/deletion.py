@@ -15,8 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from earmark.errors import ModelError
-from earmark.model.attribution.gradients import STEPS, Function, answers_of, integrated_gradients, spread, validate
 from earmark.model.metrics import Score, resamples
+from earmark.model.reasons.attribution.gradients import (
+    STEPS,
+    Function,
+    answers_of,
+    integrated_gradients,
+    spread,
+    validate,
+)
 from earmark.params import Evaluation
 
 PATCH = (4, 8)  # bands and frames wiped out together: single cells at random are noise that no network has heard
@@ -35,7 +42,7 @@ def deletion_curve(
     """The answer while more and more is wiped out, what is said to matter most first.
 
     Args:
-        function: See `earmark.model.attribution`; an answer in [0, 1], such as a probability, makes areas comparable.
+        function: See this package; an answer in [0, 1], such as a probability, makes areas comparable.
         excerpts: Shape ``(batch, mels, frames)``.
         attributions: Of the same shape.
         label: Which answer.

@@ -17,8 +17,8 @@ from torch.utils.data import Dataset, Sampler
 
 from earmark.audio.features import LogMelArray
 from earmark.errors import ParamsError
-from earmark.model.excerpts import excerpt
-from earmark.model.resampling import drawn
+from earmark.model.network.excerpts import excerpt
+from earmark.model.network.resampling import drawn
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 Key = tuple[int, float]  # which track, and where in it: from 0, the first start of an excerpt, to 1, the last
@@ -130,7 +130,7 @@ class ExcerptSampler(Sampler[list[Key]]):
         per_epoch: How often each track is drawn, on average.
         batch_size: Of all processes together.
         seed: Of all draws.
-        balance: Of the genres, see `earmark.model.resampling`.
+        balance: Of the genres, see `earmark.model.network.resampling`.
         epoch: Asked at the start of each epoch: the trainer's own count, also after a resume.
         rank: Which of the processes that train together this is.
         ranks: How many there are; each gets its share of every batch.

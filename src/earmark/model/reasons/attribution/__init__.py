@@ -4,7 +4,7 @@ Conventions: ``function`` takes log-mel excerpts ``(batch, mels, frames)`` to an
 for itself (a network in ``eval`` mode), and can be differentiated. Attributions are in the units of its answers.
 """
 
-from earmark.model.attribution.deletion import (
+from earmark.model.reasons.attribution.deletion import (
     area_under_deletion,
     best_baseline,
     deletion_curve,
@@ -13,14 +13,14 @@ from earmark.model.attribution.deletion import (
     gain_of,
     random_attributions,
 )
-from earmark.model.attribution.gradients import (
+from earmark.model.reasons.attribution.gradients import (
     by_band,
     by_moment,
     completeness_gap,
     integrated_gradients,
     mean_spectrum,
 )
-from earmark.model.attribution.song import ClassWhy, Why, band_centres_hz, lay_back, why, why_class
+from earmark.model.reasons.attribution.song import ClassWhy, Why, band_centres_hz, lay_back, why, why_class
 
 __all__ = [
     "ClassWhy",

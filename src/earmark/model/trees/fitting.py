@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from earmark.model.forest import fit_forest, fit_tag_forest
-from earmark.model.forest_features import chosen_features
-from earmark.model.forest_predictor import ForestPredictor, columns
 from earmark.model.material import Material
+from earmark.model.trees.features import chosen_features
+from earmark.model.trees.forest import fit_forest, fit_tag_forest
+from earmark.model.trees.predictor import ForestPredictor, columns
 from earmark.params import Forest
 
 

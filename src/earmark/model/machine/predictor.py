@@ -12,7 +12,7 @@ from earmark.files import replacing
 from earmark.model.answers import Answers, Floats, Inputs
 from earmark.model.encoders.encoder import Encoder
 from earmark.model.encoders.loading import load_encoder
-from earmark.model.machine import KernelMachine
+from earmark.model.machine.machine import KernelMachine
 from earmark.model.predictor import Predictor
 
 _ENCODER = "encoder"

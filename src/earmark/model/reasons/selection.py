@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.errors import ModelError
-from earmark.model.importance import ALL, Answer, Importance, Part, Table, pooled_importance
 from earmark.model.metrics import Labels
+from earmark.model.reasons.importance import ALL, Answer, Importance, Part, Table, pooled_importance
 from earmark.params import Evaluation
 
 Fit = Callable[[Table, Labels], Answer]  # labels from 0, each of which occurs
@@ -55,7 +55,7 @@ def importance_of_training(
         alike: See `correlated`.
 
     Returns:
-        What `select` takes: the families are `correlated` features, not those of `earmark.model.importance`.
+        What `select` takes: the families are `correlated` features, not those of `earmark.model.reasons.importance`.
 
     Raises:
         ModelError: There are fewer than two groups or two classes, or as `pooled_importance`.

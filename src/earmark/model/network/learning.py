@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from earmark.audio.augmentation.augmenting import augment
 from earmark.audio.augmentation.mixing import mixup
 from earmark.audio.spectrogram import frames_of
-from earmark.model.examples import Batch
-from earmark.model.losses import place_loss, tag_loss
-from earmark.model.network import MusicNetwork
-from earmark.model.penalty import lp_penalty
+from earmark.model.network.examples import Batch
+from earmark.model.network.losses import place_loss, tag_loss
+from earmark.model.network.network import MusicNetwork
+from earmark.model.network.penalty import lp_penalty
 from earmark.params import Augmentation, Frontend, Network, Training
 
 

@@ -14,8 +14,8 @@ from earmark.audio.spectrogram import frames_of
 from earmark.errors import ModelError
 from earmark.files import replacing
 from earmark.model.answers import Answers, Inputs
-from earmark.model.excerpts import spread
-from earmark.model.network import MusicNetwork
+from earmark.model.network.excerpts import spread
+from earmark.model.network.network import MusicNetwork
 from earmark.model.predictor import Predictor
 from earmark.params import Network, from_dict, to_dict
 

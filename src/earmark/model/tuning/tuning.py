@@ -20,9 +20,9 @@ from earmark.model.calibration.temperature import FLOOR
 from earmark.model.held_out import Part, parts_of
 from earmark.model.material import Material
 from earmark.model.metrics import Score, resamples
-from earmark.model.network_predictor import NetworkPredictor, chosen_device
-from earmark.model.search_space import Choice, Space
-from earmark.model.training import Epoch, Settings, fit
+from earmark.model.network.predictor import NetworkPredictor, chosen_device
+from earmark.model.network.training import Epoch, Settings, fit
+from earmark.model.tuning.search_space import Choice, Space
 from earmark.params import Evaluation, Params, to_dict
 
 OnEpoch = Callable[[int, Epoch], None]  # told which fold, from 0, and the epoch

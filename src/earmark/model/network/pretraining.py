@@ -1,6 +1,6 @@
 """Pretraining: the network's trunk learns to hear from recordings without labels, before it is taught any.
 
-`training.start_from` takes it from there. How it learns stands in `earmark.model.contrast`; several devices are not
+`training.start_from` takes it from there. How it learns stands in `contrast`; several devices are not
 used: the more recordings one batch tells apart, the better, and a batch lives on one of them.
 """
 
@@ -18,13 +18,13 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from earmark.audio.features import LogMelArray
 from earmark.errors import CatalogueError
 from earmark.files import replacing
-from earmark.model.contrast import Contrasting, PairSampler, Passed
 from earmark.model.encoders.network_encoder import is_head
-from earmark.model.examples import Examples
-from earmark.model.learning import Settings
-from earmark.model.loading import loader
-from earmark.model.network import MusicNetwork
-from earmark.model.training import be_deterministic, quiet_trainer
+from earmark.model.network.contrast import Contrasting, PairSampler, Passed
+from earmark.model.network.examples import Examples
+from earmark.model.network.learning import Settings
+from earmark.model.network.loading import loader
+from earmark.model.network.network import MusicNetwork
+from earmark.model.network.training import be_deterministic, quiet_trainer
 from earmark.params import Pretraining
 
 __all__ = ["Passed", "pretrain", "save_trunk"]
@@ -43,7 +43,7 @@ def pretrain(
     Args:
         log_mels: One array ``(frames, mels)`` a recording; copies of one recording would be told from each other.
         settings: Front-end and network; of the section ``training`` the warm-up, weight decay, gradient clip and
-            precision. Its augmentation is not used: see `earmark.model.contrast.pretext`.
+            precision. Its augmentation is not used: see `earmark.model.network.contrast.pretext`.
         how: Section ``pretraining`` of params.yaml.
         checkpoints: A folder of this very pretraining's own. One that was killed is carried on from there after its
             last whole epoch, with the same result as if it had run through; the folder is removed at the end. None: no

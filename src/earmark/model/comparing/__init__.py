@@ -1,0 +1,1 @@
+"""Whether one model is really better than another, and at what cost."""

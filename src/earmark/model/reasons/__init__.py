@@ -1,0 +1,1 @@
+"""Why: which descriptors, bands and moments an answer rests on."""

@@ -1,0 +1,1 @@
+"""Trees on descriptors: the honest baseline."""
