@@ -14,7 +14,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export BENTOML_DO_NOT_TRACK = True
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help setup demo up test lint format lock bench-emotify bench-catalogue bench-duplicates bench-features bench-feedback bench-portable bench-road bench-transfer clean
+.PHONY: help setup demo up test lint format lock bench-emotify bench-training bench-duplicates bench-features bench-feedback bench-gpu bench-portable bench-transfer bench-catalogue bench-road clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -49,6 +49,10 @@ lock: setup  ## resolve the dependencies; UPGRADE=--upgrade takes the newest
 bench-emotify: setup  ## genre, feelings, liking on real songs: make bench-emotify DATA=path/to/emotify [ENCODER=weights/musicnn] (hours)
 	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-emotify DATA=path/to/emotify"; exit 2; }
 	$(BIN)/python bench/emotify.py "$(DATA)" $(if $(ENCODER),--encoder "$(ENCODER)")
+
+bench-training: setup  ## is the loader fast enough, and how long from an import to a champion: make bench-training DATA=path/to/emotify
+	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-training DATA=path/to/emotify"; exit 2; }
+	$(BIN)/python bench/training.py "$(DATA)"
 
 bench-duplicates: setup  ## copies found on real songs: make bench-duplicates DATA=path/to/emotify (about an hour)
 	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-duplicates DATA=path/to/emotify"; exit 2; }

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from earmark.errors import ModelError
+from earmark.model import metrics
 from earmark.model.calibration.reliability import expected_calibration_error, log_loss
 from earmark.model.comparing.comparison import Comparison, Said, Truth, always, compare
-from earmark.model.evaluation import metrics
 from earmark.params import Evaluation
 
 HOW = Evaluation(seed=1, resamples=500, confidence=0.95)
