@@ -230,6 +230,16 @@ class TestVerdict:
         assert not verdict.promote and "which cannot be read: version 1 (champion) has format 1" in verdict.reason
         assert tags_of(root, "good")["verdict"] == "keep"
 
+    def test_nor_does_one_whose_pickle_names_a_class_that_is_elsewhere_now(self, root: Path) -> None:
+        alias(root, champion="guess", challenger="good")
+        # A pickle, by hand: the global `gone` of the module `earmark.model.predictor`.
+        pickle = b"cearmark.model.predictor\ngone\n."
+        for weights in (root / "mlruns").rglob("forest.joblib"):
+            if "guess" in _run_name(root, weights):
+                weights.write_bytes(pickle)
+        verdict = gate.compare(PARAMS, root)
+        assert not verdict.promote and "which cannot be read: The weights in version 1 (champion)" in verdict.reason
+
     def test_a_version_that_was_rolled_back_comes_not_back_by_itself(self, root: Path) -> None:
         alias(root, champion="guess", challenger="good")
         registry.promote(PARAMS, root, VERSION["good"], gate.compare(PARAMS, root))

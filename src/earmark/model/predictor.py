@@ -250,7 +250,8 @@ def load_predictor(folder: Path, *, device: str = "cpu") -> Predictor:
         raise ModelError(f"{folder} holds a predictor of the kind {about['kind']!r}; known here: {', '.join(KINDS)}.")
     try:
         return kind.load(folder, about, {**common, "calibration": load(folder)}, device)
-    except (FileNotFoundError, RuntimeError, EOFError) as error:
+    # A pickle names the module of each class: after an update of earmark or scikit-learn it may be elsewhere.
+    except (FileNotFoundError, RuntimeError, EOFError, AttributeError, ImportError) as error:
         raise ModelError(
             f"The weights in {folder} cannot be read: {error}. `dvc checkout` or training mends it."
         ) from error
