@@ -8,7 +8,7 @@ import pytest
 
 from earmark.errors import ModelError
 from earmark.model import metrics
-from earmark.model.calibration.reliability import expected_calibration_error, log_loss
+from earmark.model.calibration.reliability import bins_for, expected_calibration_error, log_loss
 from earmark.model.comparing.comparison import Comparison, Said, Truth, always, compare
 from earmark.params import Evaluation
 
@@ -69,7 +69,7 @@ class TestScores:
         actual = np.array([LABELS.index(genre) for genre in told.genres])
         for mine, said in (("ours", ours), ("theirs", theirs)):
             assert getattr(found.log_loss, mine).value == pytest.approx(log_loss(said.genres, actual))
-            expected = expected_calibration_error(said.genres, actual)
+            expected = expected_calibration_error(said.genres, actual, bins_for(len(actual)))
             assert getattr(found.ece, mine).value == pytest.approx(expected)
 
     def test_an_impossible_answer_costs_much_and_not_everything(self) -> None:

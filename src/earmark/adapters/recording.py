@@ -22,10 +22,13 @@ from earmark.errors import RegistryError
 from earmark.files import read_json, write_json
 from earmark.params import Params, flatten
 from earmark.workspace import (
+    ATTRIBUTION,
     CATALOGUE,
     CONFUSION,
     DATA_DOCS,
     FAMILY_IMPORTANCE,
+    IMPORTANCE,
+    LABEL_REVIEW,
     LEARNING_CURVE,
     METRICS,
     MISTAKES,
@@ -163,7 +166,8 @@ def _record_one(
         _log_inputs(root, params.catalogue.collection, lineage)
         _log_metrics(client, run_id, root, kind)
         _log_pictures(root, kind)
-        for path in (PARAMS, METRICS, PER_CLASS, TAG_SCORES, CONFUSION, RELIABILITY, RISK_COVERAGE, MISTAKES):
+        tables = (PER_CLASS, TAG_SCORES, CONFUSION, RELIABILITY, RISK_COVERAGE, MISTAKES, IMPORTANCE, ATTRIBUTION)
+        for path in (PARAMS, METRICS, *tables, LABEL_REVIEW):
             if (root / path).is_file():
                 mlflow.log_artifact(str(root / path))
         if (root / REPORT).is_file():

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: network, forest, blend and majority class on the same test tracks, each score with its interval."""
+"""Stage `evaluate`: all models and the majority class on the same test tracks, each score with its interval."""
 
 import sys
 from pathlib import Path

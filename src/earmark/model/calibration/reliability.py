@@ -64,6 +64,11 @@ def reliability_table(
     return tuple(rows)
 
 
+def bins_for(tracks: int) -> int:
+    """Ten, or so few that each holds about fifteen songs: with fewer, chance alone looks like miscalibration."""
+    return int(np.clip(tracks // 15, 1, 10))
+
+
 def expected_calibration_error(
     probabilities: Floats, actual: Labels, bins: int = 10, *, binning: Binning = "equal_mass"
 ) -> float:

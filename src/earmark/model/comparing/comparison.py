@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.errors import ModelError
+from earmark.model.calibration.reliability import bins_for
 from earmark.model.calibration.temperature import FLOOR
 from earmark.model.comparing.cost import Cost
 from earmark.model.metrics import Score
@@ -24,7 +25,6 @@ from earmark.params import Evaluation
 
 Floats = NDArray[np.float64]
 
-BINS = 10  # of the calibration error
 FEWEST_TRACKS = 10  # of which a tag has to be known
 _BLOCK = 200  # draws at a time, so that memory does not grow with their number
 
@@ -260,8 +260,9 @@ class _Side:
         right = answer == actual
         one_hot = np.eye(len(genres))[answer]
         true = np.maximum(probabilities[np.arange(len(actual)), actual], FLOOR)
-        edges = np.quantile(confidence, np.arange(1, BINS) / BINS, method="inverted_cdf")
-        bins = np.eye(BINS)[np.searchsorted(edges, confidence)]  # equal confidences share a bin
+        count = bins_for(len(actual))
+        edges = np.quantile(confidence, np.arange(1, count) / count, method="inverted_cdf")
+        bins = np.eye(count)[np.searchsorted(edges, confidence)]  # equal confidences share a bin
         return cls(
             hit=_by_group(one_hot * right[:, None], group),
             said=_by_group(one_hot, group),

@@ -17,6 +17,7 @@ from earmark.model.calibration.abstention import (
 )
 from earmark.model.calibration.calibration import Calibration
 from earmark.model.calibration.reliability import (
+    bins_for,
     brier,
     expected_calibration_error,
     log_loss,
@@ -66,7 +67,7 @@ def reliability(tested: Tested) -> pd.DataFrame:
             "count": row.count,
         }
         for kind, answers in tested.answers.items()
-        for row in reliability_table(answers.genres, tested.actual, _bins(len(tested.actual)))
+        for row in reliability_table(answers.genres, tested.actual, bins_for(len(tested.actual)))
     ]
     return pd.DataFrame(rows)
 
@@ -82,7 +83,7 @@ def risk_coverage_curves(tested: Tested) -> pd.DataFrame:
 
 
 def _of_probabilities(told: Floats, tested: Tested, draws: Draws, how: Evaluation) -> dict[str, float]:
-    actual, bins = tested.actual, _bins(len(tested.actual))
+    actual, bins = tested.actual, bins_for(len(tested.actual))
     right = np.maximum(told[np.arange(len(actual)), actual], FLOOR)
     squares = np.square(told - np.eye(told.shape[1])[actual]).sum(axis=1)
     ece = expected_calibration_error(told, actual, bins)
@@ -157,8 +158,3 @@ def _places(told: Floats, bins: int) -> np.ndarray[tuple[int], np.dtype[np.int64
     sure = confidence(told)
     edges = np.quantile(sure, np.arange(1, bins) / bins, method="inverted_cdf")
     return np.searchsorted(edges, sure, side="left").astype(np.int64)
-
-
-def _bins(tracks: int) -> int:
-    """Ten, or so few that each holds about fifteen songs."""
-    return int(np.clip(tracks // 15, 1, 10))

@@ -11,6 +11,7 @@ machine is fitted to; no other song has a part in it. The margins of the support
 one slope, found on the same folds (Platt, 1999; here for all classes at once).
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -85,6 +86,16 @@ class KernelMachine:
     tag_means: Floats
     settings: dict[str, Setting]
     losses: dict[str, float]
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values, arrays and objects of scikit-learn: a file of them outlives this class's name and place."""
+        scales = [vars(scale) for scale in self.scales]
+        return {**{field.name: getattr(self, field.name) for field in dataclasses.fields(self)}, "scales": scales}
+
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> "KernelMachine":
+        """Back from `plain`."""
+        return cls(**{**plain, "scales": tuple(Scale(**scale) for scale in plain["scales"])})
 
     def __call__(self, blocks: Sequence[Floats]) -> Answers:
         """Answers for songs by their blocks, shape ``(tracks, columns)`` each; the last one is the embedding."""

@@ -1,5 +1,6 @@
 """Kernel machines as a predictor: on descriptors, and on what a frozen encoder hears, which its folder carries."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,10 +50,11 @@ class MachinePredictor(Predictor):
     def _save_weights(self, folder: Path) -> None:
         import joblib
 
+        shutil.rmtree(folder / _ENCODER, ignore_errors=True)
         if self.encoder is not None:
             self.encoder.save(folder / _ENCODER)
         with replacing(folder / "machine.joblib") as part:
-            joblib.dump(self.machine, part, compress=3)
+            joblib.dump(self.machine.plain(), part, compress=3)
 
     @classmethod
     def load(cls, folder: Path, about: dict[str, Any], common: dict[str, Any], device: str) -> Self:
@@ -60,7 +62,7 @@ class MachinePredictor(Predictor):
         import joblib
 
         encoder = None if about["encoder"] is None else load_encoder(folder / _ENCODER)
-        return cls(**common, machine=joblib.load(folder / "machine.joblib"), encoder=encoder)
+        return cls(**common, machine=KernelMachine.of(joblib.load(folder / "machine.joblib")), encoder=encoder)
 
 
 def blocks_of(descriptors: Floats, encoded: Any) -> list[Floats]:
