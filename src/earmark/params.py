@@ -323,6 +323,7 @@ class Calibration:
     """What the models learn about how sure they are, from songs that they were not fitted to."""
 
     folds: Whole
+    repeats: Count
     coverage: Part
     by_class: bool
     least_accuracy: Share

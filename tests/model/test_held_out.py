@@ -19,7 +19,7 @@ from earmark.params import Calibration
 
 GENRES = ("calm", "loud", "odd")
 TAGS = ("appeal---like", "category---sea", "feeling---calmness")
-HOW = Calibration(folds=0, coverage=0.8, by_class=False, least_accuracy=0.0)
+HOW = Calibration(folds=0, repeats=1, coverage=0.8, by_class=False, least_accuracy=0.0)
 
 
 def material(*, artists: int = 6, songs: int = 4, root=None) -> Material:
@@ -94,6 +94,17 @@ def asked(monkeypatch):
     monkeypatch.setattr(module, "answers_of", answers)
 
 
+class TestRepeats:
+    def test_each_repeat_divides_all_anew(self):
+        parts = parts_of(material(), 3, seed=1, repeats=2)
+        held = [frozenset(part.held["track_id"]) for part in parts]
+        assert len(parts) == 6 and len(set(held)) > 3
+        for some in (held[:3], held[3:]):
+            assert sorted(track for each in some for track in each) == ids(
+                material().part("train"), material().part("validation")
+            )
+
+
 class TestHeldOut:
     def test_each_song_is_answered_by_the_model_that_was_kept_from_it(self, asked, tmp_path):
         made = material()
@@ -103,6 +114,29 @@ class TestHeldOut:
         for row, (track, number) in enumerate(zip(held.tracks["track_id"], held.tracks["part"], strict=True)):
             assert track in set(parts[number].held["track_id"])
             assert held.answers.genres[row, 0] == number and held.answers.embeddings[row, 0] == int(track)
+
+    def test_a_song_that_was_kept_from_several_is_answered_by_them_together(self, monkeypatch, tmp_path):
+        made = material()
+        parts = parts_of(made, 3, seed=1, repeats=2)
+        rng = np.random.default_rng(0)
+        told: dict[str, list[np.ndarray]] = {}
+
+        def answer(predictor, tracks, root, *, raw):
+            genres = rng.dirichlet([1.0, 1.0, 1.0], len(tracks))
+            for track, row in zip(tracks["track_id"], genres, strict=True):
+                told.setdefault(track, []).append(row)
+            return Answers(genres, genres[:, :2], genres + predictor)
+
+        monkeypatch.setattr(module, "answers_of", answer)
+        held = held_out(((number, part) for number, part in enumerate(parts)), tmp_path)
+        assert list(held.tracks["track_id"]) == ids(made.part("train"), made.part("validation"))
+        assert set(held.tracks["part"]) == {0, 1, 2}  # of the first division
+        for row, track in enumerate(held.tracks["track_id"]):
+            one, other = told[track]
+            product = np.sqrt(one * other)
+            np.testing.assert_allclose(held.answers.genres[row], product / product.sum())
+            np.testing.assert_allclose(held.answers.shares[row], (one + other)[:2] / 2)
+            np.testing.assert_allclose(held.answers.embeddings[row], one + held.tracks["part"][row])
 
     def test_what_was_saved_is_read_to_the_bit(self, asked, tmp_path):
         made = material()

@@ -3,7 +3,9 @@
 With ``calibration.folds`` at 0 these are the validation part's. Where songs are few, they are better spent twice:
 training and validation part together are divided by group into k parts, each is kept from one of k models, and
 together the k models answer (cross-conformal prediction; Vovk, "Cross-conformal predictors", 2015; the jackknife+ of
-Barber et al., Annals of Statistics 49, 2021). Test songs have no part in any of it.
+Barber et al., Annals of Statistics 49, 2021). Models that answer together are better, and less sure, than one alone; so
+with ``calibration.repeats`` all is divided anew several times, and a held-out song, too, is answered by several
+together. Test songs have no part in any of it.
 """
 
 from collections.abc import Iterator
@@ -70,8 +72,17 @@ class HeldOut:
         return cls(tracks, Answers(genres, shares, embeddings))
 
 
-def parts_of(material: Material, folds: int, seed: int, *, setting: str = "calibration.folds") -> list[Part]:
+def parts_of(
+    material: Material, folds: int, seed: int, *, repeats: int = 1, setting: str = "calibration.folds"
+) -> list[Part]:
     """One part: train and validation; or ``folds`` of them, by group and stratified by genre.
+
+    Args:
+        material: Whose tracks.
+        folds: 0, or how many parts.
+        seed: Of the division.
+        repeats: How often all is divided anew into so many parts: so often each track is held out.
+        setting: What is named where ``folds`` cannot be.
 
     Raises:
         CatalogueError: A genre has too few groups to be held out so often.
@@ -89,12 +100,21 @@ def parts_of(material: Material, folds: int, seed: int, *, setting: str = "calib
             f"{setting} is {folds}, but a genre has {fewest} groups (artists) in training and validation, and "
             f"2 folds or more are needed. Set it to 0, or to 2 … {fewest}, or import more artists of that genre."
         )
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    return [Part(tracks.iloc[fitted], tracks.iloc[held]) for fitted, held in splitter.split(labels, labels, groups)]
+    return [
+        Part(tracks.iloc[fitted], tracks.iloc[held])
+        for repeat in range(repeats)
+        for fitted, held in StratifiedGroupKFold(folds, shuffle=True, random_state=seed + 1_000 * repeat).split(
+            labels, labels, groups
+        )
+    ]
 
 
 def held_out(answered: Iterator[tuple[Predictor, Part]], root: Path) -> HeldOut:
-    """Ask each part's own model about the songs that were kept from it."""
+    """Ask each part's own model about the songs that were kept from it.
+
+    A song that was kept from several is answered by them together: probabilities by their geometric mean, shares by
+    their mean, and its place is where the first one puts it.
+    """
     tracks, answers = [], []
     for number, (predictor, part) in enumerate(answered):
         tracks.append(part.held.assign(part=number))
@@ -103,8 +123,19 @@ def held_out(answered: Iterator[tuple[Predictor, Part]], root: Path) -> HeldOut:
     if together.empty:
         none = np.zeros((0, 0))
         return HeldOut(together, Answers(none, none, none))
-    order = np.argsort(together["track_id"].to_numpy(str), kind="stable").astype(np.int64)
-    return HeldOut(together.iloc[order].reset_index(drop=True), joined([each for each in answers if len(each)])[order])
+    told = joined([each for each in answers if len(each)])
+    _, first, song = np.unique(together["track_id"].to_numpy(str), return_index=True, return_inverse=True)
+    asked = np.bincount(song)[:, None]
+    genres = np.exp(_sums(np.log(told.genres.clip(1e-12)), song) / asked)
+    mean = Answers(genres / genres.sum(axis=1, keepdims=True), _sums(told.shares, song) / asked, told.embeddings[first])
+    return HeldOut(together.iloc[first].reset_index(drop=True), mean if asked.max() > 1 else told[first])
+
+
+def _sums(values: NDArray[np.float64], song: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Rows of the same song added up, shape ``(songs, columns)``."""
+    found = np.zeros((song.max() + 1, values.shape[1]))
+    np.add.at(found, song, values)
+    return found
 
 
 def calibration_of(held: HeldOut, embeddings: NDArray[np.float64], material: Material, how: Settings) -> Calibration:

@@ -43,10 +43,11 @@ def run(params: Params, root: Path) -> None:
     start = _start(root, params.training.start_from, material)
     training = dataclasses.replace(params.training, start_from=str(root / params.training.start_from) if start else "")
     settings = Settings(params.frontend, params.network, training, params.augmentation)
-    parts = parts_of(material, params.calibration.folds, params.training.seed)
+    parts = parts_of(material, params.calibration.folds, params.training.seed, repeats=params.calibration.repeats)
     networks, histories = [], []
     finished = root / CHECKPOINTS / "finished"
     for number, part in enumerate(parts):
+        settings = dataclasses.replace(settings, training=dataclasses.replace(training, seed=training.seed + number))
         key = _key(part, material, settings, start)
         kept = finished / f"{key}.pt"
         if not kept.is_file():
