@@ -8,7 +8,7 @@ Nothing is tuned here on a test fold. The models take params.yaml as it is, but 
 ``calibration.folds`` at `INNER`; what is chosen among them (`emotify_scores.chosen`), the weights of the blend and the
 calibration follow from songs of the training part that were held out by artist. Beside them stand a support vector
 machine with scikit-learn's defaults, one that chooses its C on inner folds, and the majority class. Ablations change
-one thing at a time about a single network, on the folds of the first seed.
+one thing at a time about a single network of params.yaml, on the folds of the first seed.
 
     make bench-emotify DATA=path/to/emotify [ENCODER=weights/musicnn]
 
@@ -44,14 +44,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--no-ablations", action="store_true")
     arguments = parser.parse_args()
-    params = recipe(load_params(ROOT / PARAMS))
+    plain = load_params(ROOT / PARAMS)
+    params = recipe(plain)
     songs = prepare(arguments.data, WORKSPACE, params)
     folds = [fold for seed in range(1, arguments.seeds + 1) for fold in arrange(songs, seed)]
     encoder = arguments.encoder and arguments.encoder.resolve()
     # In this order: with the encoder only the machine and the blend are left to fit.
     jobs: list[tuple[Any, ...]] = [(answer, fold, WORKSPACE, params, None) for fold in folds]
     variants: list[Variant] = [] if arguments.no_ablations else list(VARIANTS)
-    jobs += [(ablate, fold, WORKSPACE, params, v) for v in variants for fold in folds if fold.seed == 1]
+    jobs += [(ablate, fold, WORKSPACE, plain, v) for v in variants for fold in folds if fold.seed == 1]
     told = _all(jobs)
     if encoder:
         told |= _all([(answer, fold, WORKSPACE, params, encoder) for fold in folds])

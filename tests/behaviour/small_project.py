@@ -34,7 +34,9 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "network": {"size": "tiny", "excerpt_seconds": 1.024, "excerpts": 2},
     "training": {"epochs": 20, "batch_size": 8, "excerpts_per_epoch": 2},
     "forest": {"trees": 20},
-    "evaluation": {"resamples": 200},
+    "evaluation": {"resamples": 200, "worst_errors": 2, "excerpt_seconds": 1.0},
+    "explanation": {"songs_per_class": 1, "excerpts": 1, "steps": 4, "randoms": 2},
+    "gates": {"rounds": 2},
 }
 
 # A developer's own MLflow server is left alone: empty means the database in the project.

@@ -64,16 +64,15 @@ def _champion(root: Path, model: Path | None, *, name: str) -> Champion:
 
 def _line(file: Path, heard: Heard) -> str:
     genres = "  ".join(f"{each.genre} {each.probability:6.1%}" for each in heard.prediction.genres[:_SHOWN])
-    return f"{file}  {heard.duration_s:8.1f} s  {genres}"
+    warnings = "".join(f"\n    {warning}" for warning in heard.prediction.warnings)
+    return f"{file}  {heard.duration_s:8.1f} s  {genres}{warnings}"
 
 
 def _json(file: Path, heard: Heard, champion: Champion) -> str:
     content = {
         "file": str(file),
-        "genres": [{"genre": each.genre, "probability": each.probability} for each in heard.prediction.genres],
-        "tags": [{"tag": each.tag, "share": each.share} for each in heard.prediction.tags],
+        **heard.prediction.to_dict(),
         "model": {"name": champion.name, "version": champion.version, "run_id": champion.run_id},
         "duration_s": heard.duration_s,
-        "heard_seconds": heard.prediction.heard_seconds,
     }
     return json.dumps(content, ensure_ascii=False)
