@@ -15,9 +15,10 @@ from earmark.audio.descriptors import descriptor_names
 from earmark.audio.features import DescriptorCache
 from earmark.errors import ModelError
 from earmark.model.answers import Inputs
+from earmark.model.metrics import some_groups
 from earmark.model.predictor import load_predictor
 from earmark.model.trees import features as forest_features
-from earmark.model.trees.features import chosen_features, some_groups
+from earmark.model.trees.features import chosen_features
 from earmark.model.trees.predictor import ForestPredictor
 from earmark.params import Params, load_params
 from earmark.stages import importance, train_forest

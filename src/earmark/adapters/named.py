@@ -1,13 +1,10 @@
 """A model by whatever name one has for it: version, alias, run, or a predictor's folder."""
 
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from earmark.adapters.shipping import _present_location, predictor_in, ship
-from earmark.adapters.tracking import tracking_uri
+from earmark.adapters.shipping import download, present_location, ship
 from earmark.errors import RegistryError
 from earmark.params import Params
 
@@ -107,19 +104,13 @@ def aliases_of(client: "MlflowClient", params: Params) -> dict[str, str]:
 
 def _ship_run(client: "MlflowClient", run_id: str, root: Path, into: Path) -> Path:
     """Copy the predictor that a run logged, registered or not, into the folder ``into``."""
-    import mlflow
-
     model = client.get_logged_model(client.get_run(run_id).outputs.model_outputs[0].model_id)
-    uri = _present_location(model.artifact_location, root)
-    with tempfile.TemporaryDirectory(prefix="earmark-run-") as staging:
-        mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=staging, tracking_uri=tracking_uri(root))
-        found_at = predictor_in(Path(staging))
-        if found_at is None:
-            raise RegistryError(
-                f"The run {run_id} holds no predictor at {uri}. Its artefacts were removed, or it was logged by "
-                "another program. Name another one."
-            )
-        shutil.copytree(found_at, into, dirs_exist_ok=True)
+    uri = present_location(model.artifact_location, root)
+    if not download(uri, root, into):
+        raise RegistryError(
+            f"The run {run_id} holds no predictor at {uri}. Its artefacts were removed, or it was logged by "
+            "another program. Name another one."
+        )
     return into
 
 

@@ -30,30 +30,33 @@ def ship(client: "MlflowClient", name: str, version: str, root: Path, into: Path
     Raises:
         RegistryError: Its artefacts hold no predictor.
     """
-    import mlflow
-
     found = client.get_model_version(name, version)
-    uri = _present_location(client.get_model_version_download_uri(name, version), root)
-    into.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{into.name}.") as staging:
-        mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=staging, tracking_uri=tracking_uri(root))
-        found_at = predictor_in(Path(staging))
-        if found_at is None:
-            raise RegistryError(
-                f"Version {version} of {name!r} holds no predictor at {uri}. Its artefacts were removed, or it was "
-                "registered by another program. Promote another version."
-            )
-        shutil.copytree(found_at, into, dirs_exist_ok=True)
+    uri = present_location(client.get_model_version_download_uri(name, version), root)
+    if not download(uri, root, into):
+        raise RegistryError(
+            f"Version {version} of {name!r} holds no predictor at {uri}. Its artefacts were removed, or it was "
+            "registered by another program. Promote another version."
+        )
     return ChampionInfo(version=version, run_id=found.run_id or None, folder=into)
 
 
-def predictor_in(folder: Path) -> Path | None:
-    """The predictor's folder somewhere below ``folder``, or None; of a blend the whole, and not one of its parts."""
-    about = min(folder.rglob("predictor.json"), key=lambda path: len(path.parts), default=None)
-    return None if about is None else about.parent
+def download(uri: str, root: Path, into: Path) -> bool:
+    """Copy the predictor among the artefacts at ``uri`` into the folder ``into``; whether there was one.
+
+    Of a blend it is the whole, and not one of its parts.
+    """
+    import mlflow
+
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{into.name}.") as staging:
+        mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=staging, tracking_uri=tracking_uri(root))
+        about = min(Path(staging).rglob("predictor.json"), key=lambda path: len(path.parts), default=None)
+        if about is not None:
+            shutil.copytree(about.parent, into, dirs_exist_ok=True)
+    return about is not None
 
 
-def _present_location(uri: str, root: Path) -> str:
+def present_location(uri: str, root: Path) -> str:
     """``uri``, or where it lies now: MLflow's database holds absolute paths, and projects are moved."""
     marker = f"/{ARTEFACTS}/"
     if not embedded(root) or marker not in uri:

@@ -98,6 +98,16 @@ def resamples(groups: NDArray[np.object_], how: Evaluation) -> list[Weights]:
     return [counts[index].astype(np.float64) for counts in drawn]
 
 
+def some_groups(groups: NDArray[np.object_], most: int, seed: int) -> NDArray[np.int64]:
+    """Positions of about ``most`` tracks, of all where there are not more: whole groups, drawn at random."""
+    if len(groups) <= most:
+        return np.arange(len(groups))
+    names, own = np.unique(groups.astype(str), return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    sizes = np.bincount(own)[order].cumsum()
+    return np.flatnonzero(np.isin(own, order[: int(np.searchsorted(sizes, most)) + 1]))
+
+
 def confusion(actual: Labels, predicted: Labels, labels: int) -> NDArray[np.int64]:
     """Counts, shape ``(labels, labels)``: row = actual, column = predicted."""
     matrix = np.zeros((labels, labels), dtype=np.int64)

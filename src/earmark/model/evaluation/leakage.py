@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.model.metrics import Labels, accuracy, difference, score
+from earmark.model.metrics import Labels, accuracy, difference, score, some_groups
 from earmark.model.trees.forest import fit_forest
 from earmark.params import Evaluation, Forest
 
@@ -39,7 +39,7 @@ def leakage(
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    chosen = _some(groups, how.seed)
+    chosen = some_groups(groups, MOST_TRACKS, how.seed)
     descriptors, labels, groups = descriptors[chosen], labels[chosen], groups[chosen]
     folds = min(FOLDS, min(len(set(groups[labels == label])) for label in np.unique(labels)))
     if folds < 2:
@@ -61,14 +61,3 @@ def leakage(
         "tracks": len(labels),
         "folds": folds,
     }
-
-
-def _some(groups: NDArray[np.object_], seed: int) -> NDArray[np.int64]:
-    """Positions of at most about `MOST_TRACKS` tracks: whole groups, drawn at random."""
-    if len(groups) <= MOST_TRACKS:
-        return np.arange(len(groups))
-    names, own = np.unique(groups.astype(str), return_inverse=True)
-    order = np.random.default_rng(seed).permutation(len(names))
-    sizes = np.bincount(own)[order].cumsum()
-    taken = order[: int(np.searchsorted(sizes, MOST_TRACKS)) + 1]
-    return np.flatnonzero(np.isin(own, taken))

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from earmark.audio.descriptors import descriptor_names
 from earmark.model.held_out import Part
 from earmark.model.material import Material
-from earmark.model.metrics import Labels, accuracy, difference, score
+from earmark.model.metrics import Labels, accuracy, difference, score, some_groups
 from earmark.model.reasons.importance import Answer, Importance, Table, pooled_importance
 from earmark.model.reasons.importance import Part as Asked
-from earmark.model.trees.features import some_groups
 from earmark.model.trees.predictor import ForestPredictor, columns
 from earmark.params import Evaluation
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from earmark.audio.descriptors import descriptor_names
 from earmark.errors import ModelError
-from earmark.model.metrics import Labels
+from earmark.model.metrics import Labels, some_groups
 from earmark.model.reasons.importance import Answer, Table
 from earmark.model.reasons.selection import importance_of_training, select
 from earmark.model.trees.forest import fit_forest
@@ -73,13 +73,3 @@ def chosen_features(
     )
     chosen = select(found, how.features)
     return () if len(chosen) == len(names) else chosen
-
-
-def some_groups(groups: NDArray[np.object_], most: int, seed: int) -> NDArray[np.int64]:
-    """Positions of about ``most`` tracks, of all where there are not more: whole groups, drawn at random."""
-    if len(groups) <= most:
-        return np.arange(len(groups))
-    names, own = np.unique(groups.astype(str), return_inverse=True)
-    order = np.random.default_rng(seed).permutation(len(names))
-    sizes = np.bincount(own)[order].cumsum()
-    return np.flatnonzero(np.isin(own, order[: int(np.searchsorted(sizes, most)) + 1]))
