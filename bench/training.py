@@ -7,6 +7,7 @@
 * ``share_of_peak_cpu``: arithmetic of the training steps a second (counted by torch's `FlopCounterMode`), over what one
   large product of matrices reaches here in the same precision.
 * ``…_gpu``: the same on a GPU, where there is one, for the small network and as ``large_…_gpu`` for the large one.
+  Where there is none, those of the last machine that had one are kept, and ``kept`` says which machine it was.
 * ``import_to_champion_s``: a fresh clone of this commit, the environment installed; `earmark import emotify`, its
   listeners' answers, a snapshot, and the flow `training`, at whose end a version is champion. Its steps beside it.
 
@@ -23,13 +24,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from earmark.files import read_json
 from earmark.model.material import load_material
 from earmark.model.network.examples import Examples
 from earmark.model.network.learning import Heads, Learning, Settings
@@ -38,8 +40,8 @@ from earmark.model.network.network import MusicNetwork
 from earmark.model.network.training import be_deterministic, precision_of, quiet_trainer
 from earmark.params import Params, load_params, to_dict
 from earmark.workspace import PARAMS, find_root
-from emotify_folds import prepare
-from harness import write_result
+from emotify_folds import arrange, folder_of, prepare
+from harness import RESULTS, write_result
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -54,23 +56,37 @@ def main() -> None:
     arguments = parser.parse_args()
     params = load_params(ROOT / PARAMS)
     workspace = ROOT / ".earmark" / "bench" / "emotify"
-    prepare(arguments.data, workspace, params)
-    material = load_material(workspace, params.frontend)
+    songs = prepare(arguments.data, workspace, params)
+    material = load_material(folder_of(arrange(songs, seed=1)[0], workspace, params, None), params.frontend)
     examples = material.examples(material.tracks)
-    figures: dict[str, float] = {}
     device = "gpu" if torch.cuda.is_available() else "cpu"
+    figures: dict[str, float] = {}
     figures |= {f"{name}_{device}": value for name, value in speed(examples, params).items()}
     if device == "gpu":
         large = dataclasses.replace(params, network=dataclasses.replace(params.network, size="large"))
         figures |= {f"large_{name}_gpu": value for name, value in speed(examples, large).items()}
     if not arguments.speed_only:
         figures |= import_to_champion(arguments.data.resolve())
-    path = write_result(
-        "training", figures, params={name: to_dict(getattr(params, name)) for name in ("network", "training")}
-    )
+    settings = {name: to_dict(getattr(params, name)) for name in ("network", "training")}
+    kept, since = _kept(figures)
+    path = write_result("training", figures | kept, device=_device(), kept=since, params=settings)
     for name, value in figures.items():
         print(f"{name:28s} {value:10.3f}")
     print(f"written: {path.relative_to(ROOT)}")
+
+
+def _kept(figures: dict[str, float]) -> tuple[dict[str, float], dict[str, Any]]:
+    """Figures of the last result that this machine has not measured, and where they are from."""
+    if not (RESULTS / "training.json").is_file():
+        return {}, {}
+    last = read_json(RESULTS / "training.json")
+    kept = {name: value for name, value in last["figures"].items() if name not in figures}
+    since = {name: last[name] for name in ("at", "commit", "machine", "versions", "device", "command")}
+    return kept, {"figures": sorted(kept), **since} if kept else {}
+
+
+def _device() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
 def speed(examples: Examples, params: Params) -> dict[str, float]:
@@ -80,7 +96,7 @@ def speed(examples: Examples, params: Params) -> dict[str, float]:
     ready = list(loader)
     seconds: dict[str, list[float]] = {"cache": [], "memory": []}
     # One training each, whose epochs take turns: what else the machine does meets both alike.
-    turns = {"cache": _epochs(examples, settings, loader), "memory": _epochs(examples, settings, ready)}
+    turns = {"cache": _epochs(examples, settings, loader), "memory": _epochs(examples, settings, Ready(ready))}
     for _ in range(ROUNDS):
         for name, epochs in turns.items():
             seconds[name].append(next(epochs))
@@ -92,6 +108,19 @@ def speed(examples: Examples, params: Params) -> dict[str, float]:
         "share_of_memory_speed": memory / cache,
         "share_of_peak": _operations(ready, settings, examples) / cache / _peak(settings),
     }
+
+
+class Ready(Iterable[Any]):
+    """Batches that lie in memory; a bare list would be several loaders to the trainer."""
+
+    def __init__(self, batches: list[Any]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.batches)
 
 
 def _epochs(examples: Examples, settings: Settings, batches: Any) -> Iterator[float]:
