@@ -5,14 +5,14 @@ stages `features`, `train`, `train_forest`, `train_machine` and `blend`. Five fo
 with another arrangement of the folds; every track is tested once a seed, by models that never heard its artist.
 
 Nothing is tuned here on a test fold. The models take params.yaml as it is, but for `recipe`, and with
-``calibration.folds`` at `INNER`; what is chosen among them (`emotify_scores.chosen`), the weights of the blend and the
+``calibration.folds`` at `INNER`; which of them is chosen (`emotify_scores.chosen`), the weights of the blend and the
 calibration follow from songs of the training part that were held out by artist. Beside them stand a support vector
 machine with scikit-learn's defaults, one that chooses its C on inner folds, and the majority class. Ablations change
-one thing at a time about a single network of params.yaml, on the folds of the first seed.
+one thing at a time about a single network, on the folds of the first seed, with the fewer epochs of params.yaml.
 
     make bench-emotify DATA=path/to/emotify [ENCODER=weights/musicnn]
 
-With an encoder (weights that others trained; see docs/transfer.md) the machine and the blend are fitted a second time.
+With an encoder (weights that others trained; see docs/weights.md) the machine and the blend are fitted a second time.
 A run that was killed carries on: finished folds are kept under .earmark/bench/.
 """
 
@@ -52,7 +52,8 @@ def main() -> None:
     # In this order: with the encoder only the machine and the blend are left to fit.
     jobs: list[tuple[Any, ...]] = [(answer, fold, WORKSPACE, params, None) for fold in folds]
     variants: list[Variant] = [] if arguments.no_ablations else list(VARIANTS)
-    jobs += [(ablate, fold, WORKSPACE, plain, v) for v in variants for fold in folds if fold.seed == 1]
+    short = shorter(params, plain)
+    jobs += [(ablate, fold, WORKSPACE, short, v) for v in variants for fold in folds if fold.seed == 1]
     told = _all(jobs)
     if encoder:
         told |= _all([(answer, fold, WORKSPACE, params, encoder) for fold in folds])
@@ -78,7 +79,16 @@ def recipe(params: Params) -> Params:
 
     Chosen on inner folds by artist, before this bench was run with it: docs/development.md has the figures.
     """
-    return dataclasses.replace(params, training=dataclasses.replace(params.training, epochs=64))
+    return dataclasses.replace(
+        params,
+        training=dataclasses.replace(params.training, epochs=64, tag_share=0.8),
+        augmentation=dataclasses.replace(params.augmentation, gain_db=6.0, equaliser_db=6.0, noise_share=0.3),
+    )
+
+
+def shorter(params: Params, plain: Params) -> Params:
+    """For ablations: the recipe with the epochs of params.yaml."""
+    return dataclasses.replace(params, training=dataclasses.replace(params.training, epochs=plain.training.epochs))
 
 
 def _all(jobs: list[tuple[Any, ...]]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """One thing at a time: what each part of the recipe is worth, on the folds of one seed, a single network each.
 
-A variant is the recipe of params.yaml with some values changed. All are trained on the whole training part of each fold
+A variant is the recipe with some values changed. All are trained on the whole training part of each fold
 and tested on its test part; none is chosen by that.
 """
 
@@ -36,15 +36,16 @@ class Variant:
     of: str = "recipe"  # what it is compared with
 
 
-NO_AUGMENTATION = {"mixup_alpha": 0.0, "frequency_mask": 0, "time_mask": 0}
+NO_MASKS = {"frequency_mask": 0, "time_mask": 0}
+NO_SOUND = {"gain_db": 0.0, "equaliser_db": 0.0, "noise_share": 0.0}
 VARIANTS = (
     Variant("recipe"),
-    Variant("no_augmentation", {"augmentation": NO_AUGMENTATION}),
-    Variant("no_mixup", {"augmentation": {"mixup_alpha": 0.0}}),
-    Variant("no_masking", {"augmentation": {"frequency_mask": 0, "time_mask": 0}}),
-    Variant("gain_equaliser_noise", {"augmentation": {"gain_db": 6.0, "equaliser_db": 6.0, "noise_share": 0.3}}),
+    Variant("no_augmentation", {"augmentation": NO_MASKS | NO_SOUND}),
+    Variant("no_masking", {"augmentation": NO_MASKS}),
+    Variant("no_gain_equaliser_noise", {"augmentation": NO_SOUND}),
+    Variant("mixup", {"augmentation": {"mixup_alpha": 0.3}}),
     Variant("pitch_tempo", {"augmentation": {"pitch_semitones": 2.0, "tempo_share": 0.15}}),
-    Variant("rotation_segments", {"augmentation": {"rotation": True, "segment_mixing": 0.5}}),
+    Variant("rotation_segments", {"augmentation": {"rotation": True, "segment_mixing": 0.3}}),
     Variant("no_dropout", {"network": {"dropout": 0.0}}),
     Variant("no_weight_decay", {"training": {"weight_decay": 0.0}}),
     Variant("penalty_l1", {"training": {"weight_decay": 0.0, "penalty": 1e-6, "penalty_p": 1}}),

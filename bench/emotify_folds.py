@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from earmark.catalogue.imports.importing import import_collection
 from earmark.catalogue.sources.emotify import EmotifySource
 from earmark.files import read_json, write_json
+from earmark.model.calibration.reliability import log_loss
 from earmark.model.held_out import HeldOut
 from earmark.model.material import Material, load_material
 from earmark.model.predictor import load_predictor
@@ -111,7 +112,7 @@ def answer(fold: Fold, workspace: Path, params: Params, encoder: Path | None) ->
 
     Returns:
         By kind of model ``genres``, ``shares``, ``low``, ``high``, ``sets``, ``unlike`` of the test songs as lists, and
-        ``held_accuracy`` and ``held_r``; and ``svm``, ``svm_tuned``, ``majority``: predicted labels.
+        ``held_accuracy``, ``held_log_loss`` and ``held_r``; and ``svm``, ``svm_tuned``, ``majority``: predicted labels.
     """
     root = folder_of(fold, workspace, params, encoder)
     if (root / "answers.json").exists():
@@ -200,7 +201,8 @@ def _answers(kind: str, material: Material, root: Path) -> dict[str, Any]:
     low, high = predictor.calibration.intervals.of(answers.shares)
     familiar = predictor.calibration.familiar
     held = HeldOut.load(root / MODELS[kind], material)
-    right = held.answers.genres.argmax(axis=1) == material.indices(held.tracks)
+    actual = material.indices(held.tracks)
+    right = held.answers.genres.argmax(axis=1) == actual
     known = material.tags.of(held.tracks["track_id"])[:, 0]
     emotions = [place for place, tag in enumerate(predictor.tags) if tag.startswith("feeling---")]
     r = [np.corrcoef(known[:, place], held.answers.shares[:, place])[0, 1] for place in emotions]
@@ -213,6 +215,7 @@ def _answers(kind: str, material: Material, root: Path) -> dict[str, Any]:
         "sets": predictor.calibration.sets.sets(answers.genres).tolist(),
         "unlike": [] if familiar is None else familiar.p_value(answers.embeddings).tolist(),
         "held_accuracy": float(right.mean()),
+        "held_log_loss": log_loss(predictor.calibration.probabilities(held.answers.genres), actual),
         "held_r": float(np.nan_to_num(r).mean()),
     }
 

@@ -46,21 +46,18 @@ def figures_of(songs: Songs, folds: list[Fold], told: list[dict[str, Any]], how:
         figures |= _told_shares(songs, folds, [each[kind] for each in told], seeds, how, suffix)
     figures |= _sure(songs, folds, [each["chosen"] for each in told], actual, seeds)
     for kind in CANDIDATES:
-        figures[f"chosen_{kind}_share"] = float(np.mean([each["chosen"]["genre_by"] == kind for each in told]))
+        figures[f"chosen_{kind}_share"] = float(np.mean([each["chosen"]["kind"] == kind for each in told]))
     return figures
 
 
 def chosen(told: dict[str, Any]) -> dict[str, Any]:
-    """The candidate with the best held-out accuracy for genres, and the one with the best held-out r for shares.
+    """The candidate with the lowest held-out log loss, as the pipeline chooses its challenger.
 
-    No test song takes part in the choice: ``held_accuracy`` and ``held_r`` come from songs of the training part, each
-    answered by models that had not heard its artist.
+    No test song takes part in the choice: ``held_log_loss`` comes from songs of the training part, each answered by
+    models that had not heard its artist.
     """
-    genre_by = max(CANDIDATES, key=lambda kind: told[kind]["held_accuracy"])
-    shares_by = max(CANDIDATES, key=lambda kind: told[kind]["held_r"])
-    genres = {name: told[genre_by][name] for name in ("genres", "sets", "unlike")}
-    shares = {name: told[shares_by][name] for name in ("tags", "shares", "low", "high")}
-    return {"chosen": {**genres, **shares, "genre_by": genre_by, "shares_by": shares_by}}
+    kind = min(CANDIDATES, key=lambda each: float(told[each]["held_log_loss"]))
+    return {"chosen": {**told[kind], "kind": kind}}
 
 
 def _laid_out(songs: Songs, folds: list[Fold], parts: list[Any], seeds: int) -> Floats:

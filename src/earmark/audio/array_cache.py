@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from numpy.typing import NDArray
 
 from earmark.audio import shared_cache
@@ -61,8 +62,8 @@ class ArrayCache:
                 shape, offset = self._header(file)
                 if verify and not self._whole(content_hash, file):
                     return None
-                return np.memmap(file, self._dtype, "r", offset, shape)
-        except (OSError, ValueError, EOFError):
+                return self._mapped(self.path(content_hash), shape, offset)
+        except (OSError, ValueError, EOFError, RuntimeError):  # the last: it went between the header and the map
             return None
 
     def fetch(self, content_hash: str) -> NDArray[Any] | None:
@@ -89,6 +90,13 @@ class ArrayCache:
         self._keep(content_hash, content)
         if self._shared:
             self._shared.write(f"{self.key}/{self._name(content_hash)}", content)
+
+    def _mapped(self, path: Path, shape: tuple[int, ...], offset: int) -> NDArray[Any]:
+        # NumPy's maps hold their file open, of which a process may have a thousand. Torch's do not.
+        end = offset + int(np.prod(shape)) * self._dtype.itemsize
+        content = torch.from_file(str(path), shared=False, size=end, dtype=torch.uint8).numpy()
+        content.flags.writeable = False
+        return content[offset:].view(self._dtype).reshape(shape)
 
     def _keep(self, content_hash: str, content: bytes) -> None:
         with replacing(self.path(content_hash)) as part:

@@ -1,6 +1,7 @@
 """Material: what the pipeline's models are fitted to and scored on, read from the files of the stages before."""
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -19,18 +20,21 @@ from earmark.model.tags import Tags, load_tags
 from earmark.params import Frontend
 from earmark.workspace import DESCRIPTORS, EVIDENCE, FEATURE_CACHE, FEATURES, SPLITS
 
+_MAPPED = 10_000  # of the 65,530 maps that Linux allows a process
+
 
 class CachedLogMels(Sequence[LogMelArray]):
-    """Log-mels of recordings, mapped from the feature cache each time one is asked for, and only as long as it is used.
+    """Log-mels of recordings, mapped from the feature cache when they are asked for.
 
-    A mapped file is an open file, of which a process may have a thousand. Each entry is compared with its digest when
-    it is opened for the first time.
+    The `_MAPPED` that were asked for last stay mapped. Each entry is compared with its digest when it is opened for the
+    first time.
     """
 
     def __init__(self, cache: FeatureCache, root: Path, content_hashes: list[str], paths: list[str]) -> None:
         self._cache, self._root = cache, root
         self._content_hashes, self._paths = content_hashes, paths
         self._verified = bytearray(len(paths))
+        self._kept: OrderedDict[int, LogMelArray] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -39,6 +43,14 @@ class CachedLogMels(Sequence[LogMelArray]):
         """One log-mel, shape ``(frames, mels)``; or, for a slice, a list of them."""
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self)))]
+        kept = self._kept.pop(index, None)
+        found: LogMelArray = self._mapped(index) if kept is None else kept
+        self._kept[index] = found
+        if len(self._kept) > _MAPPED:
+            self._kept.popitem(last=False)
+        return found
+
+    def _mapped(self, index: int) -> LogMelArray:
         name, path = self._content_hashes[index], self._paths[index]
         found = self._cache.open(name, verify=False) if self._verified[index] else None
         if found is None:
