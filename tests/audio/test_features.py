@@ -65,6 +65,14 @@ class TestFeatureCache:
         assert cache.open(content_hash) is None
         np.testing.assert_array_equal(cache.get(content_hash, lambda: path), whole)
 
+    def test_an_entry_is_not_written_to_by_those_who_read_it(self, tmp_path, song):
+        path, content_hash = song
+        cache = FeatureCache(tmp_path, FRONTEND)
+        cache.get(content_hash, lambda: path)
+        entry = cache.open(content_hash)
+        with pytest.raises(ValueError, match="read-only"):
+            entry[0, 0] = 1.0
+
     def test_another_recordings_entry_under_this_name_is_noticed(self, tmp_path, song):
         _, content_hash = song
         cache = FeatureCache(tmp_path, FRONTEND)

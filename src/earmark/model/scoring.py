@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from earmark.audio.encoding import encode
 from earmark.audio.extraction import Job, Wanted, extract
@@ -40,11 +39,6 @@ def answers_of(predictor: Predictor, tracks: pd.DataFrame, root: Path, *, raw: b
     answer = predictor.raw if raw else predictor.answers
     inputs = iter(_inputs(predictor, tracks, root))
     return joined([answer(batch) for batch in iter(lambda: list(islice(inputs, _AT_ONCE)), [])])
-
-
-def probabilities_of(predictor: Predictor, tracks: pd.DataFrame, root: Path) -> NDArray[np.float64]:
-    """Genre probabilities of catalogue rows, shape ``(tracks, labels)``; otherwise as `answers_of`."""
-    return answers_of(predictor, tracks, root).genres
 
 
 def _inputs(predictor: Predictor, tracks: pd.DataFrame, root: Path) -> Iterable[Inputs]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.errors import ModelError
-from earmark.model.calibration.held_out import Floats, Groups, Labels, codes, validate
+from earmark.model.calibration.arrays import Floats, Groups, Labels, codes, validate
 
 NEVER = 2.0  # a threshold above any probability: nothing is answered
 

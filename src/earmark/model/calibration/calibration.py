@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from earmark.errors import ModelError
 from earmark.files import read_json, replacing, sha256_of, write_json
 from earmark.model.calibration.abstention import confidence, fit_threshold
-from earmark.model.calibration.held_out import Floats, Groups, Labels, validate
+from earmark.model.calibration.arrays import Floats, Groups, Labels, validate
 from earmark.model.calibration.novelty import Familiar, fit_familiar
 from earmark.model.calibration.prediction_sets import SetRule, fit_sets
 from earmark.model.calibration.share_intervals import IntervalRule, fit_intervals

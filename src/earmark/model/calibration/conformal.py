@@ -11,7 +11,7 @@ ceil((n + 1) · coverage)-th smallest score (Vovk, Gammerman and Shafer, 2005).
 
 import numpy as np
 
-from earmark.model.calibration.held_out import Floats, Groups, codes
+from earmark.model.calibration.arrays import Floats, Groups, codes
 
 FEWEST = 20  # groups, for a threshold of its own: what it covers then has a standard deviation of 6 points (at 90 %)
 

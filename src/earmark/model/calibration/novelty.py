@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.errors import ModelError
+from earmark.model.calibration.arrays import Floats, Groups
 from earmark.model.calibration.conformal import weights_of
-from earmark.model.calibration.held_out import Floats, Groups
 
 MOST_REFERENCES = 5_000
 NEIGHBOURS = 10

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.errors import ModelError
+from earmark.model.calibration.arrays import Floats, Groups, Labels, validate
 from earmark.model.calibration.conformal import enough, threshold
-from earmark.model.calibration.held_out import Floats, Groups, Labels, validate
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from earmark.errors import ModelError
 from earmark.model.calibration.abstention import confidence
-from earmark.model.calibration.held_out import Floats, Labels, validate
+from earmark.model.calibration.arrays import Floats, Labels, validate
 from earmark.model.calibration.temperature import FLOOR
 
 Binning = Literal["equal_mass", "equal_width"]

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from earmark.errors import ModelError
+from earmark.model.calibration.arrays import Floats, Groups
 from earmark.model.calibration.conformal import enough, threshold
-from earmark.model.calibration.held_out import Floats, Groups
 
 _LEAST_FLOOR = 1e-6  # a thousandth of a share, so that nothing is divided by 0
 

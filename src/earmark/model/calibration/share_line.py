@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from earmark.errors import ModelError
-from earmark.model.calibration.held_out import Floats, Groups, Labels, codes
+from earmark.model.calibration.arrays import Floats, Groups, Labels, codes
 
 STEEPEST = 1.5
 # "Leave the shares as they are" counts as much as so many tracks, whose shares have so much variance: beforehand, half

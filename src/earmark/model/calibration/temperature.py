@@ -5,7 +5,7 @@ Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICM
 
 import numpy as np
 
-from earmark.model.calibration.held_out import Floats, Labels, validate
+from earmark.model.calibration.arrays import Floats, Labels, validate
 
 LEAST, MOST = 0.25, 4.0
 FLOOR = 1e-6  # no model has heard a million songs, so none has grounds to say less; a forest says 0

@@ -1,4 +1,4 @@
-"""What calibration learns from: answers on tracks that were held out of training, and checks that they fit together.
+"""The arrays that calibration learns from, of tracks that were held out of training, and checks that they fit together.
 
 Conventions of this package: ``probabilities (tracks, labels)``, rows that sum to 1; ``actual (tracks,)``, indices of
 labels; ``groups (tracks,)``, each track's artist (or piece), whose songs are alike; without them each track is its own.
