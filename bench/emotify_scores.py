@@ -39,8 +39,10 @@ def figures_of(songs: Songs, folds: list[Fold], told: list[dict[str, Any]], how:
         figures |= gain.flat(f"genre_accuracy_cnn_minus_{other}")
         gain = difference(accuracy, actual, predicted["chosen"], predicted[other], groups, how)
         figures |= gain.flat(f"genre_accuracy_chosen_minus_{other}")
-    by_seed = np.split(actual == predicted["chosen"], seeds)
-    figures |= {f"genre_accuracy_chosen_seed_{i}": float(right.mean()) for i, right in enumerate(by_seed, start=1)}
+    for kind in ("network", "chosen"):
+        by_seed = np.split(actual == predicted[kind], seeds)
+        name = f"genre_accuracy_{names[kind]}_seed"
+        figures |= {f"{name}_{i}": float(right.mean()) for i, right in enumerate(by_seed, start=1)}
     for kind in (*CANDIDATES, "chosen"):
         suffix = "" if kind == "chosen" else f"_{names[kind]}"
         figures |= _told_shares(songs, folds, [each[kind] for each in told], seeds, how, suffix)

@@ -183,6 +183,7 @@ def import_to_champion(data: Path) -> dict[str, float]:
         subprocess.run(["git", "clone", "--quiet", str(find_root(ROOT)), str(project)], check=True)
         (project / ".venv").symlink_to(BIN.parent)
         env = os.environ | {
+            "PYTHONPATH": str(project / "src"),  # this environment's own earmark is the checkout it was installed from
             "XDG_CONFIG_HOME": f"{folder}/config",
             "PREFECT_HOME": f"{project}/.earmark/prefect",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
