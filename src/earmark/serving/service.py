@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from earmark.errors import AudioError
 from earmark.params import Params, load_params
-from earmark.serving.answers import Answer, GenreAnswer, ModelAnswer, TagAnswer
+from earmark.serving.answers import Answer, ModelAnswer, answer_of
 from earmark.serving.champion import Champion, ChampionSource, FolderSource
 from earmark.serving.door import App, Door, refusal_response
 from earmark.serving.errors import Refusal
@@ -102,9 +102,9 @@ class Earmark:
     def predict(self, file: UploadFile | Refusal) -> Answer | Response:
         """Say what the champion hears in a recording.
 
-        The answer holds genres with probabilities, and the model version that computed them. The recording is sent as
-        the field `file` of a multipart form, in any common format; its bytes decide, not its name. What cannot be
-        answered is refused with a code and a message: see the answers below.
+        The answer holds genres, feelings and liking, how sure all of it is, and the model version that computed it. The
+        recording is sent as the field `file` of a multipart form, in any common format; its bytes decide, not its name.
+        What cannot be answered is refused with a code and a message: see the answers below.
         """
         try:
             return self._predict(file)
@@ -130,13 +130,7 @@ class Earmark:
             heard = listen(file.file.read(), champion.predictor, limits)
         except AudioError as error:
             raise Refusal(refusal_code(error), str(error)) from None
-        return Answer(
-            genres=[GenreAnswer(genre=each.genre, probability=each.probability) for each in heard.prediction.genres],
-            tags=[TagAnswer(tag=each.tag, share=each.share) for each in heard.prediction.tags],
-            model=model_answer(champion),
-            duration_s=heard.duration_s,
-            heard_seconds=heard.prediction.heard_seconds,
-        )
+        return answer_of(heard.prediction, model_answer(champion), duration_s=heard.duration_s)
 
     @bentoml.on_shutdown
     def stop_following(self) -> None:
