@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from earmark import workspace
+from earmark.adapters import tracking
 from earmark.errors import EarmarkError
 from scratch import CHECKOUT
 
@@ -35,3 +36,40 @@ class TestFindRoot:
     def test_outside_a_project_the_remedy_is_named(self, tmp_path):
         with pytest.raises(EarmarkError, match="--root"):
             workspace.find_root(tmp_path)
+
+
+class TestOwnerOf:
+    @pytest.fixture
+    def copy(self, tmp_path):
+        """As DVC makes it for a queued experiment."""
+        folder = tmp_path / "project" / ".dvc" / "tmp" / "exps" / "tmpab12"
+        (folder / ".dvc" / "tmp").mkdir(parents=True)
+        for root in (tmp_path / "project", folder):
+            (root / "params.yaml").touch()
+        return folder
+
+    def test_a_project_owns_itself_even_within_another_one(self, tmp_path, copy):
+        (tmp_path / "project" / "inner").mkdir()
+        for root in (tmp_path / "project", tmp_path / "project" / "inner", tmp_path / "elsewhere"):
+            assert workspace.owner_of(root) == root.resolve()
+
+    def test_the_copy_of_an_experiment_belongs_to_the_project(self, tmp_path, copy):
+        assert workspace.owner_of(copy) == (tmp_path / "project").resolve()
+
+    def test_its_features_are_those_of_the_project(self, tmp_path, copy):
+        for _ in range(2):
+            workspace.share_features(copy)
+        (copy / workspace.FEATURE_CACHE / "heard").touch()
+        assert (tmp_path / "project" / workspace.FEATURE_CACHE / "heard").is_file()
+
+    def test_a_project_shares_with_itself_without_ado(self, tmp_path, copy):
+        workspace.share_features(tmp_path / "project")
+        assert not (tmp_path / "project" / ".earmark").exists()
+
+    def test_what_an_experiment_records_lands_in_the_projects_database(self, tmp_path, copy, monkeypatch):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+        project = (tmp_path / "project").resolve()
+        assert tracking.tracking_uri(copy) == f"sqlite:///{project}/mlflow.db"
+        assert tracking.artefacts_of(copy) == project / "mlruns"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://elsewhere")
+        assert tracking.tracking_uri(copy) == "http://elsewhere"

@@ -220,7 +220,7 @@ class Training:
     excerpts_per_epoch: Count
     balance: Share
     learning_rate: Positive
-    warmup_share: Share
+    warmup_share: Annotated[float, Range(0, 0.9)]  # something has to be left in which the rate falls
     gradient_clip: Amount
     averaging: Share
     weight_decay: Amount
@@ -281,9 +281,12 @@ class Tuning:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is changed at random about each training excerpt; 0 turns a change off, and so does what is not named."""
+    """What is changed at random about each training excerpt; 0, or false, turns a change off.
 
-    mixup_alpha: Amount = 0.0
+    params.yaml names every change, as it does every number. The defaults are for code that wants one change alone.
+    """
+
+    mixup_alpha: Annotated[float, Range(0, 4)] = 0.0  # of 4**alpha draws about one is taken; see `mixing`
     frequency_mask: Whole = 0
     time_mask: Whole = 0
     gain_db: Amount = 0.0
@@ -359,6 +362,7 @@ class Gates:
     equal_margin: Share
     cheaper: Part
     max_class_drop: Share
+    class_drop_shown: bool
     max_ece: Share
     max_latency_ms: Positive
     max_size_mib: Positive

@@ -72,6 +72,7 @@ IMPORTANCE = Path("reports/importance.csv")
 FAMILY_IMPORTANCE = Path("reports/importance_families.csv")
 SELECTION = Path("reports/selection.json")
 ATTRIBUTION = Path("reports/attribution.csv")
+ATTRIBUTION_MOMENTS = Path("reports/attribution_moments.csv")
 ATTRIBUTION_SUMMARY = Path("reports/attribution.json")
 REPORT = Path("reports/report.html")
 LABEL_REVIEW = Path("reports/label_review.csv")
@@ -92,6 +93,8 @@ TRAINED_WITH = Path(
 REFUSED_FEEDBACK = Path(".earmark/refused")  # rows of feedback that an import refused, a file each
 IMPORTS = Path(".earmark/imports")  # what imports have found out about files that did not change since
 
+_EXPERIMENTS = Path(".dvc/tmp/exps")  # where DVC runs queued experiments, each in a copy of the project
+
 
 def find_root(start: Path | None = None) -> Path:
     """The project's root: the nearest folder, from ``start`` upwards, that holds a params.yaml.
@@ -107,3 +110,25 @@ def find_root(start: Path | None = None) -> Path:
         f"No params.yaml in {start} or above it, so this is not inside an earmark project. "
         "Change to the project's folder, or give it with --root."
     )
+
+
+def owner_of(root: Path) -> Path:
+    """The project that what lasts belongs to: MLflow's records and the feature cache.
+
+    It is ``root`` itself, unless that is the copy in which DVC runs a queued experiment, and which it removes after.
+    """
+    root = root.resolve()
+    for project in root.parents:
+        if (project / PARAMS).is_file() and root.is_relative_to(project / _EXPERIMENTS):
+            return project
+    return root
+
+
+def share_features(root: Path) -> None:
+    """Let the copy in which an experiment runs use the feature cache of its owner, so that nothing is heard twice."""
+    owner = owner_of(root)
+    if owner == root.resolve() or (root / FEATURE_CACHE).exists():
+        return
+    (owner / FEATURE_CACHE).mkdir(parents=True, exist_ok=True)
+    (root / FEATURE_CACHE).parent.mkdir(parents=True, exist_ok=True)
+    (root / FEATURE_CACHE).symlink_to(owner / FEATURE_CACHE)

@@ -1,8 +1,7 @@
 """A small project whose models are known: tones to tell apart, and forests that do, or only guess, in a real MLflow."""
 
-import hashlib
+import os
 import shutil
-import wave
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -15,22 +14,18 @@ import pandas as pd
 from mlflow import MlflowClient
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from tones import COLLECTION, described, genres_of, learnt, tones
 
 from earmark.adapters.packing import log_model
 from earmark.adapters.recording import _experiment
-from earmark.adapters.tracking import reaching
-from earmark.audio.decode import decode
-from earmark.audio.descriptors import describe
-from earmark.catalogue.track import Track, write_tracks
+from earmark.adapters.tracking import reaching, unless_there
+from earmark.catalogue.track import Track
 from earmark.model.predictor import load_predictor
 from earmark.model.scoring import answers_of
 from earmark.model.trees.predictor import ForestPredictor
 from earmark.params import Params, load_params
 from scratch import CHECKOUT
 
-RATE = 16000
-GENRES = ("high", "low")
-PITCHES = {"high": 2000.0, "low": 200.0}
 PARTS = {"train": 16, "test": 24}
 TAG = "word---shrill"  # what listeners say of high tones
 
@@ -49,7 +44,7 @@ def params_of(**gates: Any) -> Params:
     params = _params()
     return replace(
         params,
-        catalogue=replace(params.catalogue, collection="tones"),
+        catalogue=replace(params.catalogue, collection=COLLECTION),
         evaluation=replace(params.evaluation, resamples=200),
         gates=replace(params.gates, **{"rounds": 1, "max_ece": 0.5, "max_latency_ms": 60_000.0, **gates}),
     )
@@ -60,7 +55,7 @@ def write_params(root: Path, **gates: Any) -> None:
     import yaml
 
     content = yaml.safe_load((CHECKOUT / "params.yaml").read_text())
-    content["catalogue"]["collection"] = "tones"
+    content["catalogue"]["collection"] = COLLECTION
     content["evaluation"]["resamples"] = 200
     content["gates"] |= {"rounds": 1, "max_ece": 0.5, "max_latency_ms": 60_000.0, **gates}
     (root / "params.yaml").write_text(yaml.safe_dump(content))
@@ -71,29 +66,32 @@ def build(root: Path) -> Path:
     params = params_of()
     root.mkdir()
     write_params(root)
-    tracks, splits, tags = [], [], []
-    for split, count in PARTS.items():
-        for number in range(count):
-            genre = GENRES[number % 2]
-            track = _tone(root, f"{split}{number:02}", genre, PITCHES[genre] * (1 + len(tracks) / 200))
-            tracks.append(track)
-            splits.append({"track_id": track.track_id, "split": split, "group": track.group, "genre": genre})
-            share = (0.8 if genre == "high" else 0.1) + 0.01 * (number % 5)
-            tags.append({"track_id": track.track_id, "tag": TAG, "share": share, "weight": 0.9, "ceiling": 0.9})
-    write_tracks(tracks, root / "data/catalogue.parquet")
-    pd.DataFrame(splits).to_parquet(root / "data/splits.parquet")
+    tracks = tones(root, PARTS)
+    tags = []
+    for number, track in enumerate(tracks):
+        share = (0.8 if track.genre == "high" else 0.1) + 0.01 * (number % 5)
+        tags.append({"track_id": track.track_id, "tag": TAG, "share": share, "weight": 0.9, "ceiling": 0.9})
     pd.DataFrame(tags).to_parquet(root / "data/tags.parquet")
-    write_models(root, tracks, params)
+    write_models(root, [track for track in tracks if track.track_id.startswith("train")], params)
     # Heard once for all: copies find the descriptors in their cache.
     answers_of(load_predictor(root / "models/good"), pd.read_parquet(root / "data/catalogue.parquet"), root)
+    register(root, REGISTERED)
+    register(root, ("rarely",), versions=False)
+    return root
+
+
+def register(root: Path, names: Sequence[str], *, versions: bool = True) -> list[str]:
+    """Log the models in models/ as runs of these names, and register each; returns their versions."""
+    params, made = params_of(), []
     with reaching(root) as client:
         experiment = _experiment(client, params, root)
-        client.create_registered_model(params.registry.model)
-        for name in (*REGISTERED, "rarely"):
+        with unless_there():
+            client.create_registered_model(params.registry.model)
+        for name in names:
             with mlflow.start_run(experiment_id=experiment, run_name=name, tags={"kind": "forest"}) as run:
                 info = log_model(root / "models" / name)
-            if name in REGISTERED:
-                client.create_model_version(
+            if versions:
+                found = client.create_model_version(
                     params.registry.model,
                     source=f"models:/{info.model_id}",
                     run_id=run.info.run_id,
@@ -101,23 +99,15 @@ def build(root: Path) -> Path:
                     tags={"kind": "forest", "accuracy": "0.7500"},
                     await_creation_for=0,
                 )
-    return root
+                made.append(str(found.version))
+    return made
 
 
-def write_models(root: Path, tracks: Sequence[Track], params: Params) -> None:
-    """models/guess, models/good, models/many, models/rarely."""
-    known = [track for track in tracks if track.track_id.startswith("train")]
-    waveforms = [decode(root / track.path, sample_rate_hz=RATE, mono=True).waveform[0] for track in known]
-    table = np.stack([describe(waveform, RATE) for waveform in waveforms])
-    genres = np.array([GENRES.index(track.genre or "") for track in known])
+def write_models(root: Path, known: Sequence[Track], params: Params) -> None:
+    """models/guess, models/good, models/many, models/rarely, all of them trained on ``known``."""
+    table, genres = described(root, known), genres_of(known)
     shares = np.where(genres == 0, 0.8, 0.1)[:, None] + 0.01 * np.arange(len(known))[:, None] / len(known)
-    common: dict[str, Any] = {
-        "labels": GENRES,
-        "frontend": params.frontend,
-        "trained_on": frozenset(track.content_hash for track in known),
-        "data_hash": "d" * 64,
-        "tags": (TAG,),
-    }
+    common = {**learnt(known, params), "tags": (TAG,)}
     forests = {
         "guess": DummyClassifier(strategy="constant", constant=1).fit(table, genres),
         "good": RandomForestClassifier(10, random_state=1).fit(table, genres),
@@ -135,7 +125,8 @@ def copy(project: Path, folder: Path) -> Path:
 
 
 def asking(root: Path) -> MlflowClient:
-    uri = f"sqlite:///{root}/mlflow.db"
+    """MLflow, without earmark between."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root}/mlflow.db"
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
@@ -159,17 +150,3 @@ def change_splits(root: Path, change: Any) -> None:
     splits = pd.read_parquet(root / "data/splits.parquet")
     change(splits)
     splits.to_parquet(root / "data/splits.parquet")
-
-
-def _tone(root: Path, name: str, genre: str, pitch_hz: float) -> Track:
-    path = root / f"data/collections/tones/audio/{name}.wav"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    samples = 0.5 * np.sin(2 * np.pi * pitch_hz * np.arange(int(1.1 * RATE)) / RATE)
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, RATE, 0, "NONE", ""))
-        file.writeframes((samples * 32767).astype("<i2").tobytes())
-    content = hashlib.sha256(path.read_bytes()).hexdigest()
-    relative = path.relative_to(root).as_posix()
-    return Track(
-        f"{name}.wav", relative, content, 1.1, RATE, 1, "pcm_s16le", "folder", f"artist of {name}", genre=genre
-    )

@@ -4,11 +4,16 @@ import json
 import shutil
 import signal
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 from registry_tools import (
     PARTS,
     TAG,
@@ -16,42 +21,31 @@ from registry_tools import (
     alias,
     aliases,
     asking,
-    build,
     change_splits,
-    copy,
     params_of,
+    register,
     tags_of,
+    write_models,
 )
 
 from earmark.adapters import events, gate, registry
-from earmark.adapters.comparing import Compared, _note, compare_on_test_tracks, log
+from earmark.adapters.comparing import Compared, OneModel, _note, _said, compare_on_test_tracks, log, test_tracks
 from earmark.adapters.events import undisturbed
 from earmark.adapters.named import Named, find
 from earmark.adapters.tracking import reaching
-from earmark.adapters.worn import TestSet, digest_of, look, looks_at, warnings_about
-from earmark.catalogue.splits import arrange
+from earmark.adapters.worn import TestSet, digest_of, looked_at, warnings_about
 from earmark.errors import RegistryError
 from earmark.files import read_json, write_json
+from earmark.model.calibration.calibration import calibrate
 from earmark.model.comparing.cost import Cost, size_mib
 from earmark.model.comparing.promotion import Verdict
+from earmark.model.predictor import load_predictor
+from earmark.model.scoring import answers_of
+from earmark.model.tags import load_tags
 from earmark.workspace import CHAMPION
 
 PARAMS = params_of()
 YES = Verdict(promote=True, reason="because", challenger="?")
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        return build(tmp_path_factory.mktemp("models") / "project")
-
-
-@pytest.fixture
-def root(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The project with three registered models, none of which has an alias."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return copy(project, tmp_path)
 
 
 def named(root: Path, name: str) -> Named:
@@ -71,6 +65,13 @@ def logged(root: Path, one: Compared, verdict: Verdict | None = None) -> str:
     return run_id
 
 
+def looked(root: Path, one: str, other: str, params: Any = PARAMS) -> Compared:
+    """As `earmark compare` does: compared, and logged."""
+    found = compared(root, one, other, params)
+    logged(root, found)
+    return found
+
+
 class TestNamed:
     @pytest.mark.parametrize("name", ["champion", "@champion", "2"])
     def test_a_version_is_found_by_its_number_and_its_alias(self, root: Path, name: str) -> None:
@@ -82,6 +83,24 @@ class TestNamed:
         found = named(root, "rarely")
         assert found.version is None and found.title == "run rarely"
         assert named(root, found.run_id or "").run_id == found.run_id
+
+    def test_a_run_is_found_however_many_came_after_it(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        first = named(root, "guess").run_id or ""
+        looked(root, "good", "many")
+        looked(root, "good", "rarely")
+        # As if MLflow told two runs at a time, in place of a thousand: both are comparisons.
+        monkeypatch.setattr(MlflowClient, "search_runs", partialmethod(MlflowClient.search_runs, max_results=2))
+        assert named(root, first).title == named(root, "guess").title == "run guess"
+        with pytest.raises(RegistryError, match="rarely, many, good, guess"):
+            named(root, "nobody")
+
+    @pytest.mark.parametrize("kind", ["comparison", "deleted", "unknown"])
+    def test_an_id_of_no_model_is_unknown(self, root: Path, kind: str) -> None:
+        ids = {"comparison": logged(root, compared(root, "good", "guess")), "unknown": "0" * 32}
+        ids["deleted"] = named(root, "rarely").run_id or ""
+        asking(root).delete_run(ids["deleted"])
+        with pytest.raises(RegistryError, match="There is no model"):
+            named(root, ids[kind])
 
     def test_a_folder_is_found_from_the_project_too(self, root: Path) -> None:
         assert named(root, "models/good").folder == named(root, str(root / "models/good")).folder
@@ -134,12 +153,72 @@ class TestCompare:
 
         change_splits(root, more)
         found = compared(root, "good", "guess")
-        assert (found.tracks, found.left_out, found.test_set.tracks) == (PARTS["test"], 2, PARTS["test"] + 2)
+        assert (found.tracks, found.left_out, found.test_set.tracks) == (PARTS["test"], 2, PARTS["test"])
+        assert found.test_set.digest == compared_on(root, "test")
+
+    @pytest.mark.parametrize(
+        ("one", "other"), [("champion", "challenger"), ("2", "good"), ("good", "models/good"), ("models/good", "2")]
+    )
+    def test_one_model_by_two_names_is_not_compared_and_no_look(self, root: Path, one: str, other: str) -> None:
+        alias(root, champion="good", challenger="good")
+        if "models/good" not in (one, other):
+            (root / "data/splits.parquet").unlink()  # it is known without asking anything
+        with pytest.raises(OneModel, match="nothing to compare"):
+            compared(root, one, other)
+        assert comparisons(root) == []
+
+    def test_what_a_calibrated_model_promises_is_compared(self, root: Path) -> None:
+        calibrate_saved(root, "many")
+        found = compared(root, "models/many", "good").comparison
+        assert found is not None
+        told = {each.name: each for each in found.promises}
+        assert told["set_coverage"].promised == (0.9, None) and told["set_coverage"].ours.value == 1.0
+        assert told["abstention"].ours.value == 0.0 and told["set_size"].ours.value == 1.0
+        # Fitted to these very 24 tracks, the threshold is the ceil(0.9 * 25)-th smallest residual: so many lie within.
+        assert told["interval_coverage"].ours.value == 23 / 24 and told["interval_coverage"].theirs is None
+
+    def test_an_interval_from_0_to_1_because_too_little_is_known_promises_nothing(self, root: Path) -> None:
+        calibrate_saved(root, "many", known=False)
+        with reaching(root) as client:
+            folder = find(client, PARAMS, root, "models/many").fetch(client, PARAMS, root, root)
+        said = _said(load_predictor(folder), test_tracks(root)[0], root)
+        assert said.promised is not None and np.isnan(said.promised.low).all() and np.isnan(said.promised.high).all()
 
     def test_without_splits_the_remedy_is_named(self, root: Path) -> None:
         (root / "data/splits.parquet").unlink()
         with pytest.raises(RegistryError, match="dvc repro split"):
             compared(root, "good", "guess")
+
+
+def comparisons(root: Path) -> list[Any]:
+    """Their runs."""
+    experiment = asking(root).get_experiment_by_name("earmark")
+    return list(asking(root).search_runs([experiment.experiment_id], "tags.kind = 'comparison'"))
+
+
+def compared_on(root: Path, part: str) -> str:
+    """The digest of the tracks whose names begin so."""
+    catalogue = pd.read_parquet(root / "data/catalogue.parquet")
+    return digest_of(catalogue[catalogue["track_id"].str.startswith(part)])
+
+
+def calibrate_saved(root: Path, name: str, *, known: bool = True) -> None:
+    """Give the model in models/ a calibration, by the test tracks themselves."""
+    model, tracks = load_predictor(root / "models" / name), test_tracks(root)[0]
+    answers = answers_of(model, tracks, root)
+    told = load_tags(root).of(tracks["track_id"])
+    told[:, 1] *= known
+    sure = calibrate(
+        probabilities=answers.genres,
+        actual=np.array([model.labels.index(genre) for genre in tracks["genre"]]),
+        shares=answers.shares,
+        known=told,
+        coverage=0.9,
+        by_class=False,
+        least_accuracy=0.0,
+        seed=1,
+    )
+    replace(model, calibration=sure).save(root / "models" / name)
 
 
 class TestLog:
@@ -152,16 +231,45 @@ class TestLog:
         assert "| accuracy | 1.000 | 0.500 |" in run.data.tags["mlflow.note.content"]
         assert run.data.metrics["difference/accuracy"] == 0.5 and run.data.metrics["a/parameters"] > 10
         files = {file.path for file in client.list_artifacts(run.info.run_id)}
-        assert files == {"comparison.json", "comparison.md", "genres.json", "measures.json", "tags.json"}
+        tables = {"costs.json", "genres.json", "measures.json", "tags.json", "tracks.json"}
+        assert files == {"comparison.json", "comparison.md", *tables}
 
     def test_its_tables_are_those_that_mlflow_shows(self, root: Path, tmp_path: Path) -> None:
         client, run_id = asking(root), logged(root, compared(root, "2", "1"))
         listed = json.loads(client.get_run(run_id).data.tags["mlflow.loggedArtifacts"])
         assert {"path": "genres.json", "type": "table"} in listed
-        told = read_json(Path(client.download_artifacts(run_id, "genres.json", str(tmp_path))))
-        table = pd.DataFrame(told["data"], columns=told["columns"])
+        table = table_of(root, run_id, "genres.json", tmp_path)
         recalls = table[table["measure"] == "recall"].set_index("genre")
         assert recalls.loc["high", "difference"] == 1.0 and recalls.loc["low", "difference"] == 0.0
+
+    def test_the_cost_is_a_table_too(self, root: Path, tmp_path: Path) -> None:
+        found = compared(root, "3", "2")
+        run_id = logged(root, found)
+        told = table_of(root, run_id, "costs.json", tmp_path).set_index("cost")
+        assert found.comparison is not None and found.comparison.our_cost is not None
+        assert told.loc["median_ms", "a"] == pytest.approx(found.comparison.our_cost.median_ms)
+        for row in told.itertuples():
+            assert row.a_by_b == pytest.approx(row.a / row.b)
+
+    def test_against_the_majority_class_the_other_cost_is_empty(self, root: Path, tmp_path: Path) -> None:
+        alias(root, challenger="good")
+        gate.compare(PARAMS, root)
+        told = table_of(root, tags_of(root, "good")["verdict.comparison"], "costs.json", tmp_path)
+        assert told["a"].notna().all() and told["b"].isna().all() and told["a_by_b"].isna().all()
+
+    def test_what_was_promised_stands_in_the_table_and_among_the_metrics(self, root: Path, tmp_path: Path) -> None:
+        calibrate_saved(root, "many")
+        run_id = logged(root, compared(root, "models/many", "good"))
+        told = table_of(root, run_id, "measures.json", tmp_path).set_index("measure")
+        assert told.loc["set_coverage", ["a", "promised_a"]].tolist() == [1.0, 0.9]
+        assert pd.isna(told.loc["set_coverage", "b"])
+        metrics = asking(root).get_run(run_id).data.metrics
+        assert metrics["a/abstention"] == 0.0 and "b/abstention" not in metrics
+        assert "| intervals hold the share |" in asking(root).get_run(run_id).data.tags["mlflow.note.content"]
+
+    def test_it_lists_the_tracks_that_were_compared(self, root: Path, tmp_path: Path) -> None:
+        told = table_of(root, logged(root, compared(root, "2", "1")), "tracks.json", tmp_path)
+        assert set(told["track_id"]) == {f"test{number:02}.wav" for number in range(PARTS["test"])}
 
     def test_the_same_comparison_again_is_no_further_run(self, root: Path) -> None:
         first = logged(root, compared(root, "2", "1"))
@@ -265,11 +373,24 @@ class TestVerdict:
         text = markdown(root, {}, replace(verdict, warnings=("Test set d is worn.",)))
         assert "| gain | FAILED | -0.500 [" in text and "Warning: Test set d is worn." in text
 
+    def test_two_versions_of_one_model_are_no_comparison(self, root: Path) -> None:
+        (again,) = register(root, ["good"])
+        alias(root, champion="good")
+        verdict = gate.compare(PARAMS, root, again)
+        assert not verdict.promote and f"Version {again} and version 2, the champion, are the same" in verdict.reason
+        assert comparisons(root) == []
+
     def test_any_version_can_be_judged_and_nothing_but_versions(self, root: Path) -> None:
         alias(root, champion="guess", challenger="many")
         assert gate.compare(PARAMS, root, VERSION["good"]).challenger == VERSION["good"]
         with pytest.raises(RegistryError, match="only versions can be promoted"):
             gate.compare(PARAMS, root, "rarely")
+
+
+def table_of(root: Path, run_id: str, name: str, folder: Path) -> pd.DataFrame:
+    """A table among a run's artefacts."""
+    told = read_json(Path(asking(root).download_artifacts(run_id, name, str(folder))))
+    return pd.DataFrame(told["data"], columns=told["columns"])
 
 
 def _run_name(root: Path, file: Path) -> str:
@@ -283,45 +404,124 @@ def _run_name(root: Path, file: Path) -> str:
 
 class TestWorn:
     def test_a_look_of_other_models_counts_and_the_same_two_do_not_count_again(self, root: Path) -> None:
-        assert compared(root, "good", "guess").test_set.looks == 1
-        assert compared(root, "guess", "good").test_set.looks == 1  # the other way round
-        assert compared(root, "models/good", "1").test_set.looks == 1  # by other names
-        assert compared(root, "many", "guess").test_set.looks == 2
+        assert looked(root, "good", "guess").test_set.looks == 1
+        assert looked(root, "guess", "good").test_set.looks == 1  # the other way round
+        assert looked(root, "models/good", "1").test_set.looks == 1  # by other names
+        assert looked(root, "many", "guess").test_set.looks == 2
 
     def test_each_verdict_is_a_look_too(self, root: Path) -> None:
         alias(root, challenger="good")
         gate.compare(PARAMS, root)
         assert compared(root, "many", "guess").test_set.looks == 2
 
+    def test_what_was_never_told_is_no_look(self, root: Path) -> None:
+        compared(root, "good", "guess")  # killed before it was logged, say
+        assert compared(root, "many", "guess").test_set.looks == 1
+
+        def one_group(splits: pd.DataFrame) -> None:
+            splits["group"] = "one"
+
+        change_splits(root, one_group)
+        found = compared(root, "many", "guess")
+        assert found.comparison is None and found.test_set.looks == 0
+
+    def test_a_track_that_goes_leaves_the_others_as_worn_as_they_were(self, root: Path) -> None:
+        before = looked(root, "good", "guess")
+
+        def one_less(splits: pd.DataFrame) -> None:
+            splits.loc[splits["track_id"] == "test00.wav", "split"] = "validation"
+
+        change_splits(root, one_less)
+        less = looked(root, "many", "guess")
+        assert less.test_set.digest != before.test_set.digest
+        assert (less.test_set.tracks, less.test_set.looks) == (PARTS["test"] - 1, 2)
+
+    def test_a_track_that_comes_is_fresh_among_the_worn(self, root: Path) -> None:
+        params = params_of(max_looks=1)
+
+        def less(splits: pd.DataFrame) -> None:
+            splits.loc[splits["track_id"].isin(["test00.wav", "test01.wav"]), "split"] = "validation"
+
+        def more(splits: pd.DataFrame) -> None:
+            splits.loc[splits["split"] == "validation", "split"] = "test"
+
+        change_splits(root, less)
+        looked(root, "good", "guess", params)
+        change_splits(root, more)
+        found = looked(root, "many", "guess", params)
+        assert (found.test_set.looks, found.test_set.worn) == (2, PARTS["test"] - 2)
+        assert f"{PARTS['test'] - 2} of the {PARTS['test']} test tracks" in found.warnings[0]
+        assert "2 are fresh." in found.warnings[0]
+
+    def test_what_one_was_trained_on_was_not_looked_at(self, root: Path) -> None:
+        def more(splits: pd.DataFrame) -> None:
+            splits.loc[splits["track_id"] == "train00.wav", "split"] = "test"
+
+        change_splits(root, more)
+        looked(root, "good", "guess")
+        catalogue = pd.read_parquet(root / "data/catalogue.parquet")
+        with reaching(root) as client:
+            for name, looks in (("train00.wav", 0), ("test00.wav", 1)):
+                its = catalogue[catalogue["track_id"] == name]
+                assert looked_at(client, PARAMS, root, its).looks == looks
+
+    def test_a_run_that_was_deleted_was_seen_all_the_same(self, root: Path) -> None:
+        run_id = logged(root, compared(root, "good", "guess"))
+        asking(root).delete_run(run_id)
+        assert compared(root, "many", "guess").test_set.looks == 2
+
+    def test_a_run_whose_list_is_gone_cannot_be_counted_and_stops_nothing(self, root: Path) -> None:
+        run_id = logged(root, compared(root, "good", "guess"))
+        (Path(url2pathname(urlsplit(asking(root).get_run(run_id).info.artifact_uri).path)) / "tracks.json").unlink()
+        assert compared(root, "many", "guess").test_set.looks == 1
+
+    def test_no_look_is_lost_among_many(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for other in ("guess", "many", "rarely"):
+            looked(root, "good", other)
+        monkeypatch.setattr(MlflowClient, "search_runs", partialmethod(MlflowClient.search_runs, max_results=1))
+        assert compared(root, "many", "guess").test_set.looks == 4
+
     def test_above_the_limit_it_is_warned_of_and_blocks_nothing(self, root: Path) -> None:
         params = params_of(max_looks=1)
-        assert compared(root, "many", "guess", params).warnings == ()
+        assert looked(root, "many", "guess", params).warnings == ()
         alias(root, champion="guess", challenger="good")
         verdict = gate.compare(params, root)
-        assert verdict.promote and "is worn: 2 pairs of models" in verdict.warnings[0]
-        assert "is worn" in tags_of(root, "good")["verdict.warning"]
+        assert verdict.promote and "are worn: more than gates.max_looks = 1 pairs" in verdict.warnings[0]
+        assert "are worn" in tags_of(root, "good")["verdict.warning"]
 
     def test_the_warnings_remedy_works(self, root: Path) -> None:
-        """Another split.seed makes another test set, whose count begins at 0; what was learnt is left out."""
+        """The old test set is worn; another split makes other tracks test, of which the champion has learnt most."""
         params = params_of(max_looks=1)
-        compared(root, "many", "guess", params)
-        worn = compared(root, "good", "guess", params)
+        looked(root, "many", "guess", params)
+        worn = looked(root, "good", "guess", params)
         assert f"split.seed in params.yaml to another number than {params.split.seed}" in worn.warnings[0]
+        assert "None is fresh" in worn.warnings[0] and worn.test_set.worn == PARTS["test"]
 
-        catalogue = pd.read_parquet(root / "data/catalogue.parquet").sort_values("track_id", ignore_index=True)
-        seed = type(params.split)(**{**vars(params.split), "seed": params.split.seed + 1})
-        arrangement = arrange(catalogue, seed)
-        splits = catalogue[["track_id", "genre"]].assign(group=arrangement.groups, split=arrangement.sides)
-        splits.to_parquet(root / "data/splits.parquet")
+        def anew(splits: pd.DataFrame) -> None:
+            """Test are ten that were learnt and four that were test; the others are learnt."""
+            ten, four = splits["track_id"].between("train00", "train09.wav"), splits["track_id"] <= "test03.wav"
+            splits["split"] = np.where(ten | four, "test", "train")
 
-        tested = catalogue[(splits["split"] == "test").to_numpy()]
-        with reaching(root) as client:
-            assert looks_at(client, "earmark", tested) == 0
-        fresh = compared(root, "good", "guess", params)
-        assert fresh.test_set.digest != worn.test_set.digest
-        assert fresh.test_set.looks == 1 and fresh.warnings == ()
-        learnt = tested["track_id"].str.startswith("train").sum()
-        assert fresh.left_out == learnt > 0 and fresh.tracks == len(tested) - learnt
+        alias(root, champion="good")
+        change_splits(root, anew)
+        splits = pd.read_parquet(root / "data/splits.parquet").drop(columns="genre")
+        catalogue = pd.read_parquet(root / "data/catalogue.parquet").drop(columns=["split", "group"])
+        learnt = catalogue.merge(splits[splits["split"] == "train"], on="track_id")
+        write_models(root, list(learnt.itertuples()), params)  # type: ignore[arg-type]  # rows will do
+
+        first, second = register(root, ["good", "rarely"])
+        verdict = gate.compare(params, root, first)
+        assert [each.name for each in verdict.failed if each.name != "gain"] == ["comparable"]
+        assert (verdict.tracks, verdict.left_out) == (4, 10)
+        assert "4 of the 4 test tracks compared are worn" in verdict.warnings[0]
+        assert "10 of its test tracks are left out" in verdict.warnings[0] and "--because" in verdict.warnings[0]
+
+        registry.promote(params, root, first, verdict, because="a fresh test set")
+        fresh = gate.compare(params, root, second)
+        assert (fresh.champion, fresh.tracks, fresh.left_out) == (first, 14, 0)
+        assert "comparable" not in [each.name for each in fresh.failed]
+        (warning,) = fresh.warnings
+        assert "4 of the 14 test tracks compared are worn" in warning and warning.endswith("10 are fresh.")
 
     def test_the_digest_names_recordings_and_labels_in_any_order(self) -> None:
         table = pd.DataFrame({"content_hash": ["a", "b"], "genre": ["jig", "reel"]})
@@ -329,22 +529,14 @@ class TestWorn:
         assert digest_of(table) != digest_of(table.assign(genre=["jig", "jig"]))
         assert digest_of(table) != digest_of(table.assign(genre=["reel", "jig"]))
 
-    def test_the_count_goes_on_when_there_are_more_pairs_than_a_tag_can_hold(self, root: Path) -> None:
-        table = pd.DataFrame({"content_hash": ["a"], "genre": ["jig"]})
-        name = f"test_set.{digest_of(table)}"
-        with reaching(root) as client:
-            look(client, "earmark", table, "first")
-            told = json.loads(client.get_registered_model("earmark").tags[name])
-            pairs = " ".join(f"{number:08x}" for number in range(300))
-            client.set_registered_model_tag("earmark", name, json.dumps(told | {"looks": 309, "pairs": pairs}))
-            for _ in range(2):
-                assert look(client, "earmark", table, "00abcdef") == TestSet(digest_of(table), 1, 310)
-            assert len(client.get_registered_model("earmark").tags[name]) < 5000  # what PostgreSQL takes
+    def test_without_a_worn_track_there_is_no_reason_to_warn(self) -> None:
+        assert warnings_about(TestSet("d", 10, 50, worn=0), 0, PARAMS) == ()
+        assert warnings_about(TestSet("d", 10, 51, worn=1), 0, PARAMS)
 
-    def test_exactly_as_many_as_allowed_are_no_reason_to_warn(self) -> None:
-        limit = PARAMS.gates.max_looks
-        assert warnings_about(TestSet("d", 10, limit), PARAMS) == ()
-        assert warnings_about(TestSet("d", 10, limit + 1), PARAMS)
+    def test_exactly_as_many_as_allowed_are_not_too_many(self, root: Path) -> None:
+        looked(root, "good", "guess")
+        assert compared(root, "many", "guess", params_of(max_looks=2)).test_set.worn == 0
+        assert compared(root, "many", "guess", params_of(max_looks=1)).test_set.worn == PARTS["test"]
 
 
 class TestEvents:

@@ -6,6 +6,7 @@ With the database in the project, and once the whole way with a server.
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -13,7 +14,6 @@ import sys
 import textwrap
 import time
 import urllib.request
-import wave
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,16 +24,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from mlflow import MlflowClient
+from registry_tools import asking
 from sklearn.ensemble import RandomForestClassifier
+from tones import COLLECTION, GENRES, RATE, described, genres_of, learnt, tones
 
 from earmark.adapters import mlflow
+from earmark.adapters.comparing import test_tracks
 from earmark.adapters.recording import _experiment
 from earmark.adapters.supervisor import free_port
 from earmark.adapters.tracking import reaching
+from earmark.adapters.worn import looked_at
 from earmark.audio.decode import decode
-from earmark.audio.descriptors import describe
-from earmark.catalogue.track import Track, write_tracks
+from earmark.catalogue.track import Track
 from earmark.errors import RegistryError
 from earmark.files import read_json, write_json
 from earmark.model.blend import BlendPredictor, Weights
@@ -50,9 +52,6 @@ from postgresql_server import DATABASES
 from scratch import CHECKOUT
 from twice import twice_at_once
 
-RATE = 16000
-GENRES = ("high", "low")
-PITCHES = {"high": 2000.0, "low": 200.0}
 PARTS = {"train": 12, "validation": 6, "test": 14}
 RIGHT = {"network": 0.5, "forest": 0.8, "machine": 0.7, "blend": 0.9, "majority": 0.4}  # of the test tracks, told
 LOSS = {"network": 0.7, "forest": 0.2, "machine": 0.4, "blend": 0.3, "majority": 0.69}  # on held-out songs
@@ -64,9 +63,10 @@ def params() -> Params:
     params = load_params(CHECKOUT / "params.yaml")
     return replace(
         params,
-        catalogue=replace(params.catalogue, collection="tones"),
+        catalogue=replace(params.catalogue, collection=COLLECTION),
         network=replace(params.network, size="tiny", excerpts=2),
         evaluation=replace(params.evaluation, resamples=300),
+        gates=replace(params.gates, max_ece=0.5),  # ten trees that nobody calibrated are right more often than they say
     )
 
 
@@ -75,16 +75,7 @@ def template(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
     """A project as `evaluate` leaves it: high and low tones, and the models of `_models`."""
     root = tmp_path_factory.mktemp("template")
     shutil.copy(CHECKOUT / "params.yaml", root)
-    tracks, splits = [], []
-    for split, count in PARTS.items():
-        for number in range(count):
-            genre = GENRES[number % 2]
-            track = _tone(root, f"{split}{number:02}", genre, PITCHES[genre] * (1 + len(tracks) / 200))
-            tracks.append(track)
-            splits.append({"track_id": track.track_id, "split": split, "group": track.group, "genre": genre})
-    write_tracks(tracks, root / "data/catalogue.parquet")
-    pd.DataFrame(splits).to_parquet(root / "data/splits.parquet")
-
+    tracks = tones(root, PARTS)
     known = [track for track in tracks if track.track_id.startswith("train")]
     for kind, predictor in _models(root, known, params).items():
         predictor.save(root / MODELS[kind])
@@ -94,16 +85,7 @@ def template(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
 
 def _models(root: Path, known: list[Track], params: Params) -> dict[str, Predictor]:
     """The network says "high" of everything; trees and kernels tell the tones apart, so the blend does, too."""
-    common: dict[str, Any] = {
-        "labels": GENRES,
-        "frontend": params.frontend,
-        "trained_on": frozenset(track.content_hash for track in known),
-        "data_hash": "d" * 64,
-    }
-    descriptors = np.stack(
-        [describe(decode(root / t.path, sample_rate_hz=RATE, mono=True).waveform[0], RATE) for t in known]
-    )
-    answers = np.array([GENRES.index(track.genre or "") for track in known])
+    common, descriptors, answers = learnt(known, params), described(root, known), genres_of(known)
     groups = np.array([track.group for track in known], dtype=object)
     torch.manual_seed(1)
     network = MusicNetwork(params.network, mels=params.frontend.mels, classes=2).eval()
@@ -120,19 +102,6 @@ def _models(root: Path, known: list[Track], params: Params) -> dict[str, Predict
     }
     blend = BlendPredictor(**common, parts=parts, weights=Weights(np.full(3, 1 / 3), np.zeros((3, 0))))
     return {**parts, "blend": blend}
-
-
-def _tone(root: Path, name: str, genre: str, pitch_hz: float) -> Track:
-    path = root / f"data/collections/tones/audio/{name}.wav"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    samples = 0.5 * np.sin(2 * np.pi * pitch_hz * np.arange(int(1.1 * RATE)) / RATE)
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, RATE, 0, "NONE", ""))
-        file.writeframes((samples * 32767).astype("<i2").tobytes())
-    content = hashlib.sha256(path.read_bytes()).hexdigest()
-    group = f"artist of {name}"
-    relative = path.relative_to(root).as_posix()
-    return Track(f"{name}.wav", relative, content, 1.1, RATE, 1, "pcm_s16le", "folder", group, genre=genre)
 
 
 def _reports(root: Path, tracks: list[Track]) -> None:
@@ -171,11 +140,24 @@ def _reports(root: Path, tracks: list[Track]) -> None:
         "importance_families": _table(
             "class family importance low high", [(genre, "mfcc", 0.3, 0.2, 0.4) for genre in (*GENRES, "all")]
         ),
+        "importance": _table(
+            "class feature family importance low high",
+            [(genre, "mfcc_1_mean", "mfcc", 0.3, 0.2, 0.4) for genre in (*GENRES, "all")],
+        ),
+        "attribution": _table(
+            "class band_hz importance low high",
+            [(genre, hz, 0.3, 0.2, 0.4) for genre in GENRES for hz in (100.0, 900.0)],
+        ),
+        "attribution_moments": _table(
+            "class moment importance low high", [(genre, n / 10, 0.1, 0.0, 0.2) for genre in GENRES for n in range(10)]
+        ),
         "confusion": {"model": ["network"], "actual": ["low"], "predicted": ["high"]},
         "mistakes": {"model": ["network"], "track_id": ["test01.wav"], "genre": ["low"], "said": ["high"]},
     }
     for name, table in tables.items():
         pd.DataFrame(table).to_csv(reports / f"{name}.csv", index=False)
+    for name in ("attribution", "selection"):
+        write_json(reports / f"{name}.json", {"songs": 2})
     (reports / "report.html").write_text("<h1>How well it hears music</h1>")
     (root / PORTABLE).mkdir()
     (root / PORTABLE / "network.onnx").write_bytes(b"a graph")
@@ -246,11 +228,6 @@ def root(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     """A copy of the recorded project, with MLflow's database in it."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return Path(shutil.copytree(recorded, tmp_path / "project"))
-
-
-def asking(root: Path) -> MlflowClient:
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root}/mlflow.db"
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def runs(root: Path, params: Params) -> list[Any]:
@@ -328,7 +305,12 @@ class TestRecord:
         assert [(point.step, point.value) for point in history] == [(1, 0.7), (2, 0.6), (3, 0.5)]
 
     @pytest.mark.parametrize(
-        ("kind", "of_its_own"), [("network", {"learning_curve"}), ("forest", {"importance"}), ("machine", set())]
+        ("kind", "of_its_own"),
+        [
+            ("network", {"learning_curve", "attribution"}),
+            ("forest", {"importance", "importance_matrix"}),
+            ("machine", set()),
+        ],
     )
     def test_pictures_tables_and_the_report_are_kept(
         self, root: Path, params: Params, kind: str, of_its_own: set[str]
@@ -338,6 +320,8 @@ class TestRecord:
         assert {one.path for one in client.list_artifacts(run_id) if not one.is_dir} == {
             *("metrics.json", "params.yaml", "per_class.csv", "tags.csv", "confusion.csv"),
             *("reliability.csv", "risk_coverage.csv", "mistakes.csv"),
+            *("importance.csv", "importance_families.csv", "selection.json"),
+            *("attribution.csv", "attribution_moments.csv", "attribution.json"),
         }
         assert [one.path for one in client.list_artifacts(run_id, "report")] == ["report/report.html"]
         plots = {one.path for one in client.list_artifacts(run_id, "plots")}
@@ -353,6 +337,21 @@ class TestRecord:
         model_id = read_json(root / "reports/run.json")[kind]["model_id"]
         logged = {one.path for one in asking(root).list_logged_model_artifacts(model_id)}
         assert {path for path in logged if path.startswith("portable")} == ({folder} if folder else set())
+
+    def test_the_example_in_the_docs_finds_the_exported_network(self, root: Path) -> None:
+        (example,) = [
+            block
+            for block in re.findall(r"```python\n(.*?)```", (CHECKOUT / "docs/portable.md").read_text(), flags=re.S)
+            if "reports/run.json" in block
+        ]
+        done = subprocess.run([sys.executable, "-c", example], cwd=root, capture_output=True, text=True, check=True)
+        assert Path(done.stdout.strip()).read_bytes() == b"a graph"
+
+    def test_a_network_in_the_registry_has_it_where_the_docs_say(self, root: Path, params: Params) -> None:
+        mlflow.register_challenger(params, root)
+        with reaching(root):  # the network is the baseline here, and was registered first
+            path = client_library.artifacts.download_artifacts("models:/earmark/1/portable/network.onnx")
+        assert Path(path).read_bytes() == b"a graph"
 
     def test_recording_the_same_files_again_logs_nothing(self, root: Path, params: Params) -> None:
         first = read_json(root / "reports/run.json")
@@ -640,6 +639,9 @@ def test_the_whole_way_with_a_server(
     new = mlflow.register_challenger(params, root)
     verdict = mlflow.compare(params, root)
     assert verdict.promote and (verdict.champion, verdict.challenger) == (old, new)
+    with reaching(root) as client:  # the list of what was compared comes from the server
+        looked = looked_at(client, params, root, test_tracks(root)[0])
+    assert (looked.tracks, looked.looks) == (PARTS["test"], 1)
     mlflow.promote(params, root, new, verdict)
     assert mlflow.champion_version(params, root) == new
     info = mlflow.fetch_champion(params, root, tmp_path / "here")

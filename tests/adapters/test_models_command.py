@@ -7,22 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
-from registry_tools import VERSION, alias, aliases, build, change_splits, copy, write_params
+from registry_tools import VERSION, alias, aliases, change_splits, write_params
 
 from earmark.cli import main
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        return build(tmp_path_factory.mktemp("commanded") / "project")
-
-
-@pytest.fixture
-def root(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return copy(project, tmp_path)
 
 
 def earmark(root: Path, *words: str) -> Result:
@@ -45,12 +32,23 @@ class TestCompareCommand:
 
         change_splits(root, three_more)
         result = earmark(root, "compare", "good", "models/guess")
-        assert "3 of them left out, because one of the two was trained on them." in result.stdout
+        assert "24 tracks, looked at by 1 pair of models. 3 more left out, because one of the two" in result.stdout
+
+    def test_two_names_of_one_model_are_said_to_be_that_and_nothing_is_counted(self, root: Path) -> None:
+        alias(root, champion="good", challenger="good")
+        result = earmark(root, "compare", "champion", "challenger")
+        assert result.exit_code == 0
+        assert result.stdout.startswith("champion and challenger: both are version 2 (challenger, champion): there is")
+        assert "version 2 (challenger, champion) and run good are one" in earmark(root, "compare", "2", "good").stdout
+        told = json.loads(earmark(root, "compare", "2", "models/good", "--json").stdout)
+        assert told["same"] is True and told["comparison"] is None and told["run_id"] is None
+        assert "looked at by 1 pair of models" in earmark(root, "compare", "2", "1").stdout
 
     def test_json_is_one_object_with_the_same_and_nothing_else(self, root: Path) -> None:
         told = json.loads(earmark(root, "compare", "2", "1", "--json").stdout)
         assert told["a"] == "version 2" and told["comparison"]["accuracy"]["difference"]["value"] == 0.5
-        assert told["test_set"]["looks"] == 1 and len(told["run_id"]) == 32
+        assert (told["test_set"]["looks"], told["test_set"]["worn"], told["same"]) == (1, 0, False)
+        assert len(told["run_id"]) == 32
 
     def test_an_unknown_name_is_an_error_that_lists_what_there_is(self, root: Path) -> None:
         result = earmark(root, "compare", "good", "nobody")
@@ -116,7 +114,7 @@ class TestPromoteCommand:
         earmark(root, "compare", "3", "1")
         alias(root, champion="guess", challenger="good")
         result = earmark(root, "promote")
-        assert result.exit_code == 0 and "Warning: Test set" in result.stdout and "split.seed" in result.stdout
+        assert result.exit_code == 0 and "Warning: 24 of the 24 test" in result.stdout and "split.seed" in result.stdout
 
 
 class TestRollbackAndHistory:

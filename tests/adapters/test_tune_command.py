@@ -55,7 +55,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Made:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     monkeypatch.setattr(tuning, "losses", made)
     monkeypatch.setattr(tuning, "load_material", lambda root, frontend, **_: None)
-    held = Held(Material(TRACKS, Path(), None), (Part(TRACKS[:0], TRACKS),), 0.5)  # type: ignore[arg-type]
+    held = Held(Material(TRACKS, CHECKOUT, None), (Part(TRACKS[:0], TRACKS),), 0.5)  # type: ignore[arg-type]
     monkeypatch.setattr(tuning, "held_for_tuning", lambda material, params: held)
     monkeypatch.setattr(tuning, "key_of", lambda held, space, params: "the search")
     return made
@@ -175,6 +175,20 @@ class TestTune:
         result = tune(root)
         assert result.exit_code == 2 and "lerning_rate is no parameter" in result.output
         assert not (root / ".earmark" / "tuning.db").exists() and not made.seeds
+
+    def test_weights_that_know_held_out_songs_are_refused_before_anything_runs(self, root, made, monkeypatch):
+        def refuse(*_: Any) -> list[str]:
+            raise ModelError("they know them")
+
+        monkeypatch.setattr(tuning, "check_starts", refuse)
+        result = tune(root)
+        assert result.exit_code == ModelError.exit_code and "they know them" in result.output
+        assert not (root / ".earmark" / "tuning.db").exists() and not made.seeds
+
+    def test_weights_of_which_nothing_is_known_are_said_to_be_such(self, root, made, monkeypatch):
+        monkeypatch.setattr(tuning, "check_starts", lambda *_: ["weights/x.pt"])
+        result = tune(root, "--trials", "1")
+        assert result.exit_code == 0 and "weights/x.pt: Nothing is known of what the weights" in result.stderr
 
     def test_before_the_stages_have_run_the_command_for_them_is_named(self, root, made):
         (root / FEATURES).unlink()

@@ -1,10 +1,12 @@
+"""Descriptors: true of sounds whose properties are known, and equal to librosa's where librosa has the same ones."""
+
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from earmark.audio.descriptors import describe, descriptor_names
+from earmark.audio.descriptors import MELS, MFCC, describe, descriptor_names
 from earmark.errors import AudioError
 
 RATE = 16_000
@@ -76,3 +78,68 @@ class TestDescribe:
     def test_too_short_a_recording_is_refused_with_the_need(self):
         with pytest.raises(AudioError, match=r"0\.40 s.*0\.50 s"):
             describe(torch.zeros(6400), RATE)
+
+
+def sounds() -> dict[str, torch.Tensor]:
+    """Four seconds each; ``gap`` ends in digital silence."""
+    draw = torch.Generator().manual_seed(1)
+    noise = 0.2 * torch.randn(4 * RATE, generator=draw)
+    plucked = 0.02 * torch.randn(4 * RATE, generator=draw)
+    for note in range(8):
+        since = time(0.5)
+        tone = sum(torch.sin(2 * math.pi * k * 110 * 2 ** (note / 12) * since) / k for k in range(1, 12))
+        plucked[note * RATE // 2 :][: RATE // 2] += tone * torch.exp(-6 * since)
+    glide = torch.sin(2 * math.pi * (100 * time(4.0) + 737.5 * time(4.0) ** 2)) + 0.01 * noise  # from 100 to 6,000 Hz
+    steady = chord([220.0, 277.18, 329.63]) + 0.01 * noise
+    gap = torch.cat([steady[: 3 * RATE], torch.zeros(RATE)])
+    return {"noise": noise, "chord": steady, "plucked": plucked, "glide": glide, "gap": gap}
+
+
+class TestAgainstLibrosa:
+    """Both by float32, so they differ by its rounding: of frequencies by 1e-4 of them; of logarithms by 1e-3 (decades).
+
+    "The same settings" means here: of the recording at its own level (RMS 0.1), windows of 1,024 samples and steps of
+    256 (16 kHz), reflected at the ends; triangles on the mel scale of HTK, each of height 1, from 30 Hz; decades and no
+    decibels, nothing cut off 80 dB below the loudest; 1e-10 added to each power, where librosa by itself takes the
+    larger of the two.
+    """
+
+    FLOOR = 1e-10
+
+    @pytest.fixture(params=["noise", "chord", "plucked", "glide", "gap"])
+    def both(self, request):
+        """Descriptors by name, and librosa's magnitudes, shape ``(bins, frames)``."""
+        import librosa
+
+        waveform = sounds()[request.param]
+        level = (0.1 * waveform / waveform.square().mean().sqrt()).numpy()
+        magnitudes = np.abs(librosa.stft(level, n_fft=1024, hop_length=256, pad_mode="reflect"))
+        return dict(zip(descriptor_names(), describe(waveform, RATE), strict=True)), magnitudes
+
+    def test_mel_frequency_cepstral_coefficients_and_their_changes(self, both):
+        from librosa.feature import melspectrogram, mfcc
+
+        ours, magnitudes = both
+        mel = melspectrogram(S=magnitudes**2, sr=RATE, n_fft=1024, n_mels=MELS, fmin=30, htk=True, norm=None)
+        theirs = mfcc(S=np.log10(self.FLOOR + mel), n_mfcc=MFCC, dct_type=2, norm="ortho")
+        for number, curve in enumerate(theirs):
+            assert ours[f"mfcc_{number}_mean"] == pytest.approx(curve.mean(), abs=1e-3)
+            assert ours[f"mfcc_{number}_std"] == pytest.approx(curve.std(), abs=1e-3)
+            assert ours[f"mfcc_change_{number}_std"] == pytest.approx(np.diff(curve).std(), abs=1e-3)
+
+    @pytest.mark.parametrize("name", ["centroid", "bandwidth", "rolloff"])
+    def test_centroid_bandwidth_and_rolloff(self, both, name):
+        import librosa
+
+        ours, magnitudes = both
+        (theirs,) = getattr(librosa.feature, f"spectral_{name}")(S=magnitudes, sr=RATE)  # rolloff: of 85 %
+        assert ours[f"{name}_hz_mean"] == pytest.approx(theirs.mean(), rel=1e-4)
+        assert ours[f"{name}_hz_std"] == pytest.approx(theirs.std(), rel=1e-3)
+
+    def test_flatness(self, both):
+        from librosa.feature import spectral_flatness
+
+        ours, magnitudes = both
+        (theirs,) = np.log10(spectral_flatness(S=magnitudes**2 + self.FLOOR, power=1.0))
+        assert ours["flatness_mean"] == pytest.approx(theirs.mean(), abs=1e-3)
+        assert ours["flatness_std"] == pytest.approx(theirs.std(), abs=1e-3)

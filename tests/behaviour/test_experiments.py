@@ -5,15 +5,18 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from mlflow import MlflowClient
 from small_project import EMBEDDED, run_dvc
 
 from earmark.adapters import processes
 from earmark.params import load_params
+from earmark.workspace import MODELS
 from scratch import CHECKOUT, git
 
 # What no stage's result depends on: the service, and decisions that are made outside of the graph.
@@ -68,15 +71,34 @@ def _another(value: Any) -> Any:
     return f"{value}x" if isinstance(value, str) else value + type(value)(1)
 
 
-@pytest.mark.slow
-def test_queued_experiments_run_and_their_results_show_beside_those_of_the_workspace(built_project, copy_of):
+def documented(settings: str) -> list[str]:
+    """The lines of docs/models.md about queued experiments, in order, with other ``settings``."""
+    text = (CHECKOUT / "docs" / "models.md").read_text()
+    (block,) = [block for block in text.split("```")[1::2] if "--queue" in block]
+    example = "-S training.learning_rate=0.001,0.003"
+    assert block.count(example) == 1
+    return block.replace(example, settings).strip().splitlines()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)  # two experiments, one of them through all stages
+def test_queued_experiments_run_as_documented_and_their_results_show_beside_those_of_the_workspace(
+    built_project, copy_of
+):
     root = copy_of(built_project)
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "--message", "What the first run made")
-    before = (root / "params.yaml").read_text()
-    run_dvc(root, "exp", "run", "--queue", "--name", "short", "-S", "training.epochs=1", "evaluate")
-    run_dvc(root, "exp", "run", "--queue", "--name", "few-trees", "-S", "forest.trees=3", "evaluate")
-    run_dvc(root, "exp", "run", "--run-all")
+    before, heard = (root / "params.yaml").read_text(), files_below(root / ".earmark" / "features")
+    (root / ".venv").symlink_to(sys.prefix)
+    activate, short, *rest = documented("-S training.epochs=1 -S frontend.f_min_hz=40.0 --name short evaluate")
+    few_trees = documented("-S forest.trees=3 --name few-trees record")[1]
+    # In a shell as a new terminal has it: nothing of this environment is on PATH but what the first line puts there.
+    said: list[str] = []
+    script = "\n".join(["set -e", activate, short, few_trees, *rest])
+    plain = {**EMBEDDED, "PATH": os.defpath, "VIRTUAL_ENV": ""}
+    ended = processes.run(["/bin/sh", "-c", script], cwd=root, env=plain, on_line=said.append)
+    assert ended.exit_code == 0, "\n".join(said)[-4000:]
+
     (baseline,) = [each for each in json.loads(run_dvc(root, "exp", "show", "--json")) if each["rev"] != "workspace"]
     shown = {each["name"]: each["revs"][0]["data"] for each in baseline["experiments"]}
     assert set(shown) == {"short", "few-trees"}
@@ -90,8 +112,23 @@ def test_queued_experiments_run_and_their_results_show_beside_those_of_the_works
     assert metrics["few-trees"]["forest"]["log_loss"] != pytest.approx(own["forest"]["log_loss"])
     assert (root / "params.yaml").read_text() == before
 
+    # The copies that they ran in are gone; what they recorded and heard is not.
+    assert not list((root / ".dvc" / "tmp" / "exps").glob("tmp*"))
+    client = MlflowClient(tracking_uri=f"sqlite:///{root}/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("earmark").experiment_id])
+    assert {run.data.tags["kind"] for run in runs} == set(MODELS)
+    for run in runs:
+        assert run.info.status == "FINISHED" and run.data.params["forest.trees"] == "3"
+        assert run.info.artifact_uri.startswith((root / "mlruns").as_uri())
+        assert client.list_artifacts(run.info.run_id)
+    assert files_below(root / ".earmark" / "features") > heard  # those of another front-end came to them
 
-@pytest.mark.slow
+
+def files_below(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.long
 def test_a_search_that_is_killed_goes_on_and_ends_as_one_that_ran_through(built_project, copy_of, tmp_path):
     root = copy_of(built_project)
     content = yaml.safe_load((root / "params.yaml").read_text())

@@ -18,18 +18,21 @@ from earmark.feedback.estimates.files import read_evidence
 from earmark.feedback.estimates.targets import COLUMNS
 from earmark.feedback.event import About, Event
 from earmark.feedback.simulation.world import simulate
-from earmark.stages import categories, evidence, listeners, listening, targets
+from earmark.stages import categories, evidence, listeners, listening, tags, targets
 from earmark.workspace import (
     CATALOGUE,
     CATEGORIES,
     CATEGORIES_SUMMARY,
     CATEGORY_NAMES,
     COLLECTIONS,
+    DUPLICATES,
     EVIDENCE,
     EVIDENCE_SUMMARY,
+    QUARANTINE,
     SILENCE,
     SNAPSHOTS,
     SONGBOOK,
+    TAGS,
     TARGETS,
     TARGETS_SUMMARY,
     TRACKS,
@@ -105,6 +108,36 @@ def crowded(tmp_path_factory) -> Path:
 @pytest.fixture
 def copied(crowded, tmp_path) -> Path:
     return Path(shutil.copytree(crowded, tmp_path / "project"))
+
+
+class TestSongsWithoutAGenre:
+    """A song that was refused for its label alone is listened to all the same, and what is told of it is told."""
+
+    REFUSED = 10
+
+    @pytest.fixture
+    def some_refused(self, tmp_path):
+        root = project(tmp_path, map(track, range(SONGS)), two_crowds())
+        whole = read_tracks(root / CATALOGUE)
+        (root / COLLECTIONS / "made").mkdir(parents=True)
+        write_tracks(whole, root / COLLECTIONS / "made" / TRACKS)
+        write_tracks(whole.iloc[self.REFUSED :], root / CATALOGUE)
+        nothing = pd.DataFrame(
+            {"track_id": whole["track_id"], "duplicate_group": None, "unreadable": None}, dtype="str"
+        )
+        nothing.to_parquet(root / DUPLICATES)
+        return root, whole["track_id"].iloc[: self.REFUSED]
+
+    @pytest.mark.parametrize(("rule", "told"), [("genre_present", True), ("decodable", False)])
+    def test_tags_reach_those_refused_for_their_label_and_no_others(self, some_refused, rule, told):
+        root, refused = some_refused
+        pd.DataFrame({"track_id": refused, "rule": rule}).to_csv(root / QUARANTINE, index=False)
+        params = dataclasses.replace(FEW, catalogue=dataclasses.replace(FEW.catalogue, collection="made"))
+        run_all(params, root)
+        tags.run(params, root)
+        known = set(pd.read_parquet(root / TAGS)["track_id"])
+        assert known & set(refused) == (set(refused) if told else set())
+        assert len(known) >= SONGS - self.REFUSED
 
 
 def small(folder: Path, *events: Event, tracks: int = 3, **other: Any):

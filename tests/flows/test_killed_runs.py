@@ -11,7 +11,7 @@ import pytest
 from earmark.adapters.supervisor import Supervisor
 from earmark.stack import Stack
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 HOLD = """
     import sys, time

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -10,18 +8,18 @@ from earmark.errors import ModelError
 from earmark.model.reasons.attribution import (
     area_under_deletion,
     band_centres_hz,
-    best_baseline,
     by_band,
     by_moment,
     completeness_gap,
     deletion_curve,
-    deletion_gain,
+    deletion_gains,
+    ends_of,
+    gain_of,
     integrated_gradients,
     lay_back,
     mean_spectrum,
     random_attributions,
     why,
-    why_class,
 )
 from earmark.params import Evaluation, Frontend
 
@@ -29,6 +27,12 @@ HOW = Evaluation(seed=1, resamples=500, confidence=0.95)
 FRONTEND = Frontend(sample_rate_hz=8_000, n_fft=256, hop=128, mels=16, f_min_hz=30.0, f_max_hz=4000.0)
 MELS, FRAMES = 16, 64
 OWN_BAND = {0: 11, 1: 4}  # which band sounds in a class's songs, for eight frames
+
+
+def deletion_gain(function, excerpts, attributions, label, how, *, groups=None, seed=1, **test):
+    """The mean gain over random attributions, drawn over groups; each excerpt is its own unless given."""
+    groups = np.arange(len(excerpts)).astype(object) if groups is None else groups
+    return gain_of(deletion_gains(function, excerpts, attributions, label, seed=seed, **test), groups, how, seed=seed)
 
 
 def made(number, seed, *, frames=FRAMES):
@@ -117,7 +121,8 @@ class TestIntegratedGradients:
         excerpts, at = ours
         found = integrated_gradients(network, excerpts, 1)
         assert int(by_band(found).argmax()) == OWN_BAND[1]
-        moments = torch.stack([by_moment(one[None], 8).argmax() for one in found])
+        by_time = found.sum(dim=1).unflatten(1, (8, 8)).sum(dim=2)
+        moments = by_time.argmax(dim=1)
         assert float((moments == at // 8).float().mean()) > 0.95
         # Against the class speaks the other band, and the band that all have says next to nothing.
         other, labels, _ = made(60, 3)
@@ -146,18 +151,19 @@ class TestIntegratedGradients:
         assert not integrated_gradients(network, torch.zeros(1, MELS, FRAMES), 1, steps=4).any()
 
 
-class TestSums:
-    def test_bands_and_moments_each_add_up_to_the_whole(self):
-        attributions = random_attributions(torch.zeros(5, MELS, 50), 1)
-        whole = attributions.sum(dim=(1, 2)).mean()
-        torch.testing.assert_close(by_band(attributions).sum(), whole)
-        torch.testing.assert_close(by_moment(attributions, 7).sum(), whole)
-        assert by_moment(attributions, 7).shape == (7,)
+class TestByMoment:
+    def test_moments_add_up_to_the_whole_where_all_is_heard_once(self):
+        attributions = np.random.default_rng(0).normal(size=(5, MELS, 50))
+        adds, heard = by_moment(attributions, [0, 50, 100, 150, 200], 250, 10, frames_per_s=62.5)
+        assert (heard == 1).all()
+        assert (adds * 25 / 62.5).sum() == pytest.approx(attributions.sum())  # a moment has 25 frames
 
-    def test_moments_follow_the_frames(self):
-        attributions = torch.zeros(1, MELS, 40)
-        attributions[0, 3, 10:12] = 1.0
-        assert by_moment(attributions, 4).tolist() == [0, 2, 0, 0]
+    def test_it_follows_the_frames_and_tells_a_rate_of_what_was_heard(self):
+        attributions = np.zeros((1, MELS, 8))
+        attributions[0, 3, 2:6] = 1.0  # frames 10 … 13 of the song, of which the excerpt covers 8 … 15
+        adds, heard = by_moment(attributions, [8], 40, 4, frames_per_s=10.0)
+        assert heard.tolist() == [0.2, 0.6, 0, 0]
+        assert adds == pytest.approx([0, 4 / 0.6, 0, 0])  # four in six of the second's ten frames
 
 
 class TestMeanSpectrum:
@@ -179,14 +185,13 @@ class TestBandCentres:
 
 class TestLayBack:
     def test_overlaps_are_averaged_and_the_unheard_is_nothing(self):
-        attributions = np.stack([np.full((2, 4), 1.0), np.full((2, 4), 3.0)])
-        song, times = lay_back(attributions, [0, 2], 8)
-        assert song[0].tolist() == [1, 1, 2, 2, 3, 3, 0, 0]
+        song, times = lay_back(np.array([[1.0] * 4, [3.0] * 4]), [0, 2], 8)
+        assert song.tolist() == [1, 1, 2, 2, 3, 3, 0, 0]
         assert times.tolist() == [1, 1, 2, 2, 1, 1, 0, 0]
 
     def test_a_song_shorter_than_an_excerpt_is_folded_up(self):
-        song, times = lay_back(np.arange(5.0).reshape(1, 1, 5), [0], 3)
-        assert song[0].tolist() == [1.5, 2.5, 2] and times.tolist() == [2, 2, 1]
+        song, times = lay_back(np.arange(5.0)[None], [0], 3)
+        assert song.tolist() == [1.5, 2.5, 2] and times.tolist() == [2, 2, 1]
 
 
 class TestWhy:
@@ -205,14 +210,12 @@ class TestWhy:
         assert found.bands.argmax() == OWN_BAND[1]
         burst_s = 204 * FRONTEND.hop / FRONTEND.sample_rate_hz
         assert found.moment_seconds[found.moments.argmax()] == pytest.approx(burst_s, abs=0.17)
-        assert np.unravel_index(found.picture.argmax(), found.picture.shape) == (OWN_BAND[1], found.moments.argmax())
         assert (found.heard == 1).all()
 
-    def test_bands_add_up_to_the_difference_and_picture_to_the_moments(self, network):
+    def test_bands_add_up_to_the_difference(self, network):
         found = self.explain(network, self.song())
         assert abs(found.bands.sum() - found.difference) <= found.gap + 1e-6
         assert found.gap < 0.02 * abs(found.difference)
-        np.testing.assert_allclose(found.picture.sum(axis=0), found.moments)
 
     def test_one_excerpt_of_the_whole_song_adds_up_over_its_seconds_too(self, network):
         found = self.explain(network, self.song(FRAMES, 24), excerpts=1, moments=8)
@@ -228,46 +231,11 @@ class TestWhy:
     def test_a_short_song_is_explained(self, network, length):
         found = self.explain(network, self.song(length, 0))
         assert found.moment_seconds[-1] < length * FRONTEND.hop / FRONTEND.sample_rate_hz
-        assert np.isfinite(found.picture).all() and found.bands.argmax() == OWN_BAND[1]
-
-    def test_it_is_plain_json(self, network):
-        found = self.explain(network, self.song())
-        read = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-        assert read["label"] == "polka" and len(read["bands"]) == len(read["band_hz"]) == MELS
-        assert np.shape(read["picture"]) == (MELS, 20) and len(read["moment_seconds"]) == 20
-        np.testing.assert_array_equal(read["moments"], found.moments)
+        assert np.isfinite(found.moments).all() and found.bands.argmax() == OWN_BAND[1]
 
     def test_a_log_mel_of_other_bands_is_an_error(self, network):
         with pytest.raises(ModelError, match="front-end"):
             self.explain(network, self.song()[:, :8])
-
-
-class TestWhyClass:
-    def test_many_songs_show_the_band_of_their_class(self, network):
-        songs = [TestWhy().song(burst=100 + 20 * place) for place in range(8)]
-        whys = [TestWhy().explain(network, song) for song in songs]
-        found = why_class(whys, np.arange(8).astype(object), HOW)
-        assert found.songs == 8 and found.bands_low[OWN_BAND[1]] > found.bands_high[np.arange(MELS) != 4].max()
-        np.testing.assert_allclose(found.bands, np.mean([one.bands for one in whys], axis=0))
-        np.testing.assert_allclose(found.moments, np.mean([one.moments for one in whys], axis=0))
-        json.dumps(found.to_dict(), allow_nan=False)
-
-    def test_moments_that_a_song_was_not_heard_at_do_not_count(self, network):
-        whole = TestWhy().explain(network, TestWhy().song())
-        part = TestWhy().explain(network, TestWhy().song(2000), excerpts=2)
-        found = why_class([whole, part], np.arange(2).astype(object), HOW)
-        np.testing.assert_allclose(found.moments[5:15], whole.moments[5:15])
-        # A moment that was heard in part counts in part.
-        share = part.heard[0]
-        assert 0 < share < 1
-        assert found.moments[0] == pytest.approx((whole.moments[0] + share * part.moments[0]) / (1 + share))
-
-    def test_none_or_such_as_do_not_fit_are_an_error(self, network):
-        one = TestWhy().explain(network, TestWhy().song())
-        other = TestWhy().explain(network, TestWhy().song(), name="waltz")
-        for whys in ([], [one, other]):
-            with pytest.raises(ModelError, match="one label"):
-                why_class(whys, np.arange(len(whys)).astype(object), HOW)
 
 
 class TestDeletion:
@@ -285,6 +253,18 @@ class TestDeletion:
         with torch.no_grad():
             torch.testing.assert_close(curve[:, 0], probability(excerpts)[:, 1])
             torch.testing.assert_close(curve[:, -1], probability(fill.expand_as(excerpts))[:, 1])
+
+    @pytest.mark.parametrize("fill", [None, torch.full((MELS, 1), 0.15), torch.rand(30, MELS, FRAMES)])
+    def test_known_ends_change_nothing(self, probability, ours, fill):
+        excerpts, _ = ours
+        attributions = random_attributions(excerpts, 1)
+        ends = ends_of(probability, excerpts, 1, fill=fill)
+        known = deletion_curve(probability, excerpts, attributions, 1, fill=fill, ends=ends)
+        torch.testing.assert_close(known, deletion_curve(probability, excerpts, attributions, 1, fill=fill))
+        left = torch.zeros_like(excerpts) if fill is None else fill.expand_as(excerpts)
+        with torch.no_grad():
+            torch.testing.assert_close(ends[:, 0], probability(excerpts)[:, 1])
+            torch.testing.assert_close(ends[:, 1], probability(left)[:, 1])
 
     def test_the_area_is_the_mean_height(self):
         assert area_under_deletion(torch.tensor([[1.0, 0.5, 0.0], [1.0, 0.0, 0.0]])).tolist() == [0.5, 0.25]
@@ -323,21 +303,6 @@ class TestDeletion:
         excerpts, _ = ours
         first, again = (deletion_gain(probability, excerpts, excerpts, 1, HOW, randoms=3) for _ in range(2))
         assert first == again
-
-
-class TestBestBaseline:
-    def test_the_one_that_points_to_the_class_wins(self, network, ours):
-        excerpts, _ = ours
-        # From the excerpts' own burst on, nothing is added there: such a baseline cannot see it.
-        blind = excerpts.mean(dim=2, keepdim=True).mean(dim=0).clone()
-        blind[OWN_BAND[1]] = 3.0
-        silence = torch.zeros(MELS, 1)
-        for baselines in ({"silence": silence, "blind": blind}, {"blind": blind, "silence": silence}):
-            assert best_baseline(network, excerpts, 1, baselines, steps=8) == "silence"
-
-    def test_there_must_be_one(self, network, ours):
-        with pytest.raises(ModelError, match="no baseline"):
-            best_baseline(network, ours[0], 1, {})
 
 
 class TestErrors:

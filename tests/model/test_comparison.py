@@ -1,6 +1,7 @@
 """Comparing: what is measured agrees with the other rooms' scores, and intervals are those of drawing groups."""
 
 import json
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -10,6 +11,7 @@ from earmark.errors import ModelError
 from earmark.model import metrics
 from earmark.model.calibration.reliability import bins_for, expected_calibration_error, log_loss
 from earmark.model.comparing.comparison import Comparison, Said, Truth, always, compare
+from earmark.model.comparing.promises import Promised
 from earmark.params import Evaluation
 
 HOW = Evaluation(seed=1, resamples=500, confidence=0.95)
@@ -162,6 +164,53 @@ class TestTags:
         ours, theirs, told = made(7)
         flat = Said(LABELS, ours.genres, TAGS, np.full_like(ours.shares, 0.4))
         assert compare(flat, theirs, told, HOW).tags[0].r.ours.value == 0.0
+
+
+class TestPromises:
+    def promised(self, sets: str, silent: str, **more: object) -> Promised:
+        """``"jp r"``: a set for each track, of the labels' first letters; ``silent`` has an x where it abstains."""
+        within = [[label[0] in letters for label in LABELS] for letters in sets.split()]
+        empty = np.full((len(within), 0), np.nan)
+        shares = {"low": empty, "high": empty, "interval_coverage": None} | more
+        return Promised(np.array(within), np.array([letter == "x" for letter in silent]), set_coverage=0.9, **shares)
+
+    def test_sets_are_told_by_how_often_they_hold_the_genre_and_how_large_they_are(self) -> None:
+        ours = replace(one_hot("jjpr"), promised=self.promised("j jp jpr jp", "---x"))
+        theirs = replace(one_hot("jjpr"), promised=self.promised("p j p r", "xx--"))
+        found = {each.name: each for each in compare(ours, theirs, truth("jjpr"), HOW).promises}
+        assert set(found) == {"set_coverage", "set_size", "abstention"}  # no tags, no intervals
+        assert (found["set_coverage"].ours.value, found["set_coverage"].theirs.value) == (3 / 4, 3 / 4)
+        assert (found["set_size"].ours.value, found["set_size"].theirs.value) == (8 / 4, 1.0)
+        assert (found["abstention"].ours.value, found["abstention"].difference.value) == (1 / 4, 1 / 4 - 2 / 4)
+        assert found["set_coverage"].promised == (0.9, 0.9) and found["abstention"].promised == (None, None)
+
+    def test_intervals_are_counted_where_something_is_promised_and_known(self) -> None:
+        ours, theirs, told = made(7)
+        low, high = ours.shares - 0.7, ours.shares + 0.1
+        low[:30, 1] = high[:30, 1] = np.nan
+        sets = " ".join("j" * len(ours.shares))
+        promised = self.promised(sets, "-" * len(ours.shares), low=low, high=high, interval_coverage=0.8)
+        found = compare(replace(ours, promised=promised), theirs, told, HOW).promises[2]
+        kept = [
+            low[at, tag] <= told.told[at, 0, tag] <= high[at, tag]
+            for at in range(len(low))
+            for tag in range(len(TAGS))
+            if told.told[at, 1, tag] > 0 and not (at < 30 and tag == 1)
+        ]
+        assert found.name == "interval_coverage" and found.ours.value == pytest.approx(np.mean(kept))
+        assert 0 < found.ours.low < found.ours.value < found.ours.high < 1
+
+    def test_a_set_cannot_hold_a_genre_that_the_model_does_not_know(self) -> None:
+        ours = replace(one_hot("jp", LABELS[:2]), promised=self.promised("jp jp", "--"))
+        two = replace(ours.promised, sets=ours.promised.sets[:, :2])
+        assert compare(replace(ours, promised=two), one_hot("jr"), truth("jr"), HOW).promises[0].ours.value == 1 / 2
+
+    def test_who_is_not_calibrated_promises_nothing(self) -> None:
+        ours = replace(one_hot("jp"), promised=self.promised("j p", "--"))
+        found = compare(ours, one_hot("jp"), truth("jp"), HOW)
+        assert [(each.theirs, each.difference) for each in found.promises] == [(None, None)] * 3
+        assert compare(one_hot("jp"), one_hot("jp"), truth("jp"), HOW).promises == ()
+        assert "NaN" not in json.dumps(found.to_dict())
 
 
 class TestAlways:

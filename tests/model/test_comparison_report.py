@@ -6,8 +6,10 @@ import numpy as np
 
 from earmark.model.comparing.comparison import Said, Truth, compare
 from earmark.model.comparing.cost import Cost
+from earmark.model.comparing.promises import Promise
 from earmark.model.comparing.promotion import Gate
 from earmark.model.comparing.report import aligned, as_markdown, gate_table, lines, markdown
+from earmark.model.metrics import Score
 from earmark.params import Evaluation
 
 LABELS = ("jig", "reel")
@@ -43,6 +45,17 @@ class TestLines:
     def test_a_difference_whose_interval_holds_0_is_called_unclear(self):
         row = next(line for line in lines(found(right=11)) if line.strip().startswith("accuracy"))
         assert row.endswith("no clear difference")
+
+    def test_what_was_promised_stands_beside_the_calibration_error_and_is_not_called_better(self):
+        kept = Promise("set_coverage", Score(0.9, 0.8, 1.0), Score(0.7, 0.6, 0.8), Score(0.2, 0.1, 0.3), (0.9, 0.9))
+        alone = Promise("interval_coverage", Score(0.91, 0.8, 1.0), None, None, (0.95, None))
+        rows = list(lines(replace(found(), promises=(kept, alone))))
+        place = next(number for number, row in enumerate(rows) if "calibration error" in row)
+        first, second = (" ".join(row.split()) for row in rows[place + 1 : place + 3])
+        assert first == "sets hold the genre 0.900 0.700 +0.200 [+0.100, +0.300] promised: 0.9"
+        assert second == "intervals hold the share 0.910 – – – promised: 0.95"
+        other = replace(kept, promised=(0.9, 0.8))
+        assert any("promised: 0.9 by A, 0.8 by B" in row for row in lines(replace(found(), promises=(other,))))
 
     def test_cost_genres_and_tags_follow(self):
         text = "\n".join(lines(found()))

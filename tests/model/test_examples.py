@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from earmark.errors import ParamsError
-from earmark.model.network.examples import Examples, ExcerptDataset, ExcerptSampler
+from earmark.model.network.examples import UNLABELLED, Examples, ExcerptDataset, ExcerptSampler
 
 
 def sampler(tracks: int, *, labels: np.ndarray | None = None, **how) -> ExcerptSampler:
@@ -29,6 +29,11 @@ class TestExcerptSampler:
         labels = np.array([0] * 4 + [1] * 36)
         drawn = [labels[track] for batch in sampler(40, labels=labels, balance=1.0) for track, _ in batch]
         assert np.bincount(drawn).tolist() == [40, 40]
+
+    def test_balanced_those_without_a_genre_come_as_often_as_they_would_without_balance(self):
+        labels = np.array([0] * 4 + [1] * 36 + [UNLABELLED] * 10)
+        drawn = [labels[track] for batch in sampler(50, labels=labels, balance=1.0) for track, _ in batch]
+        assert np.bincount(np.array(drawn) + 1).tolist() == [20, 40, 40]
 
     @pytest.mark.parametrize("ranks", [2, 3])
     def test_processes_share_each_batch_among_them(self, ranks):
@@ -80,6 +85,11 @@ class TestExamples:
         assert some.labels.tolist() == [2, 0] and some.genres.tolist() == [[0, 0, 1], [1, 0, 0]]
         np.testing.assert_array_equal(some.tags, tags[[2, 0]])
         np.testing.assert_array_equal(some.places, places[[2, 0]])
+
+    def test_one_without_a_genre_is_of_none_of_them(self):
+        some = Examples.of(list("abc"), np.array([1, UNLABELLED, 0]), classes=2)
+        assert some.genres.tolist() == [[0, 1], [0, 0], [1, 0]] and some.labels.tolist() == [1, UNLABELLED, 0]
+        assert not some.all_labelled and not some[[1]].all_labelled and some[[2, 0]].all_labelled
 
     def test_without_tags_and_places_there_is_room_for_none(self):
         bare = Examples.of([self.__class__.__name__] * 2, np.array([0, 1]), classes=2)

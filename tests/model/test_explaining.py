@@ -1,18 +1,21 @@
 import numpy as np
 import pytest
 import torch
-from model_tools import COMMON, FRAMES, FRONTEND, NETWORK, made_network, noise
-from sklearn.ensemble import RandomForestClassifier
+from model_tools import COMMON, FRAMES, FRONTEND, NETWORK, made_network
 from torch import nn
 
-from earmark.audio.descriptors import descriptor_names
-from earmark.errors import AudioError, ModelError
+from earmark.errors import ModelError
 from earmark.model.answers import Inputs
-from earmark.model.blend import BlendPredictor, Weights
 from earmark.model.network.predictor import NetworkPredictor
 from earmark.model.reasons.attribution import gain_of
-from earmark.model.reasons.explaining import Odds, Probabilities, chosen_baseline, explain_class, explain_song
-from earmark.model.trees.predictor import ForestPredictor
+from earmark.model.reasons.explaining import (
+    PARTS,
+    Odds,
+    Probabilities,
+    chosen_baseline,
+    explain_class,
+    explain_song,
+)
 from earmark.params import Evaluation, Explanation
 
 MELS = FRONTEND.mels
@@ -32,11 +35,6 @@ class Hears(nn.Module):
 
 def network(*networks):
     return NetworkPredictor(**COMMON, networks=tuple(networks), how=NETWORK)
-
-
-def forest():
-    table = np.random.default_rng(0).normal(size=(30, len(descriptor_names())))
-    return ForestPredictor(**COMMON, forest=RandomForestClassifier(5, random_state=0).fit(table, np.arange(30) % 3))
 
 
 def log_mel(label, seed=0, frames=200):
@@ -59,6 +57,20 @@ class TestWhatIsExplained:
         np.testing.assert_allclose(probabilities, told, rtol=1e-5)
         odds = Odds(several)(excerpt)[0].detach().numpy()
         np.testing.assert_allclose(odds, np.log(told / (1 - told)), rtol=1e-4, atol=1e-5)
+
+    def test_the_quick_copies_have_the_networks_own_gradients_and_leave_them_as_they_are(self, several):
+        excerpt = several.excerpts(log_mel(0, frames=FRAMES))[:1]
+        before = [name for one in several.networks for name, _ in one.named_parameters()]
+        odds = Odds(several, against=1)
+        gradients = []
+        for function in (odds, lambda x: sum(one(x)[0] for one in several.networks) / 2):
+            there = excerpt.clone().requires_grad_()
+            answer = function(there)
+            (gradient,) = torch.autograd.grad((answer[:, 0] - answer[:, 1]).sum(), there)
+            gradients.append(gradient)
+        torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-6)
+        assert [name for one in several.networks for name, _ in one.named_parameters()] == before
+        assert all(each.requires_grad for one in several.networks for each in one.parameters())
 
     def test_of_a_network_that_is_as_sure_as_can_be_it_is_still_finite(self):
         loud = torch.full((1, MELS, FRAMES), 0.0)
@@ -84,50 +96,90 @@ class TestExplainSong:
         assert found.bands.sum() == pytest.approx(found.difference, abs=found.gap + 1e-6)
         assert found.gap < 0.05 * (1 + abs(found.difference))
 
-    def test_unless_told_which_the_likeliest_label_is_explained(self, several):
-        song = log_mel(0, seed=4)
-        likeliest = several.raw([Inputs(log_mel=song)]).genres.argmax()
-        assert explain_song(several, song).label == LABELS[likeliest]
+    def test_against_one_label_it_adds_up_to_the_odds_against_that_one(self, several):
+        song = log_mel(2)
+        found = explain_song(several, song, "odd", rather_than="calm", steps=256)
+        heard, silence = several.excerpts(song), torch.zeros(1, MELS, FRAMES)
 
-    def test_of_a_blend_the_network_is_explained(self, several):
-        weights = Weights(np.array([0.5, 0.5]), np.zeros((2, 0)))
-        blend = BlendPredictor(**COMMON, parts={"forest": forest(), "network": several}, weights=weights)
-        ours, theirs = explain_song(blend, log_mel(0), "calm"), explain_song(several, log_mel(0), "calm")
-        assert ours.to_dict() == theirs.to_dict()
+        def rather(excerpts):
+            with torch.no_grad():
+                logits = torch.stack([one(excerpts)[0] for one in several.networks]).mean(dim=0)
+            return logits[:, 2] - logits[:, 0]
 
-    def test_samples_are_as_good_as_the_log_mel_that_is_made_of_them(self, several):
-        sound = noise(3.0)
-        by_samples = explain_song(several, sound, "calm")
-        by_log_mel = explain_song(several, several.extractor.log_mel(sound), "calm")
-        assert by_samples.to_dict() == by_log_mel.to_dict()
+        assert found.difference == pytest.approx(float((rather(heard) - rather(silence)).mean()), rel=1e-3, abs=1e-5)
+        assert found.bands.sum() == pytest.approx(found.difference, abs=found.gap + 1e-6)
 
-    def test_too_few_samples_are_refused(self, several):
-        with pytest.raises(AudioError, match=r"needs at least 1\.00 s"):
-            explain_song(several, noise(0.5))
-
-    def test_a_forest_has_no_moments_to_point_at(self):
-        with pytest.raises(ModelError, match=r"importance\.csv"):
-            explain_song(forest(), log_mel(0))
+    def test_as_many_excerpts_are_heard_as_for_an_answer_unless_given(self, several):
+        song = log_mel(0, frames=4_000)
+        whole, part = (explain_song(several, song, "calm", excerpts=count).heard for count in (None, 1))
+        assert whole.sum() > part.sum() > 0
 
     def test_an_unknown_label_is_named_with_those_that_are_known(self, several):
-        with pytest.raises(ModelError, match="'jazz'; it knows calm, loud, odd"):
-            explain_song(several, log_mel(0), "jazz")
+        for asked in ({"label": "jazz"}, {"label": "calm", "rather_than": "jazz"}):
+            with pytest.raises(ModelError, match="'jazz'; it knows calm, loud, odd"):
+                explain_song(several, log_mel(0), **asked)
+
+
+def excerpts_of(frames):
+    """A short song is heard once; others twice, or as often as it takes to hear all of it, or of every tenth."""
+    return 1 if frames <= FRAMES else max(HOW.excerpts, min(PARTS, -(-frames // FRAMES)))
 
 
 class TestExplainClass:
-    def test_bands_are_the_mean_of_the_songs_own_and_pass_the_deletion_test(self):
-        predictor = network(Hears())
-        songs = [log_mel(1, seed, frames=frames) for seed, frames in enumerate((30, 200, 400, 90))]
+    LENGTHS = (30, 200, 400, 90)
+
+    @pytest.fixture
+    def heeded(self):
+        songs = [log_mel(1, seed, frames=frames) for seed, frames in enumerate(self.LENGTHS)]
         groups = np.array(["x", "x", "y", "z"], dtype=object)
         baseline = torch.full((MELS, 1), 0.5)
-        found = explain_class(predictor, songs, groups, "loud", HOW, EVALUATION, baseline=baseline)
-        each = [explain_song(predictor, song, "loud", excerpts=2, steps=16, baseline=baseline) for song in songs]
-        np.testing.assert_allclose(found.bands, np.mean([one.bands for one in each], axis=0), atol=1e-6)
+        return (
+            songs,
+            baseline,
+            explain_class(network(Hears()), songs, groups, "loud", HOW, EVALUATION, baseline=baseline),
+        )
+
+    def test_bands_and_moments_are_the_means_of_the_songs_own(self, heeded):
+        songs, baseline, found = heeded
+        how = {"moments": PARTS, "steps": 16, "baseline": baseline}
+        each = [explain_song(network(Hears()), song, "loud", excerpts=excerpts_of(len(song)), **how) for song in songs]
+        np.testing.assert_allclose(found.bands.value, np.mean([one.bands for one in each], axis=0), atol=1e-6)
+        np.testing.assert_allclose(found.moments.value, np.mean([one.moments for one in each], axis=0), atol=1e-6)
+        assert all((one.heard > 0).all() for one in each)  # of each song something of every tenth
         assert found.songs == 4 and found.gap == pytest.approx(0, abs=0.01)
-        assert (found.bands_low <= found.bands + 1e-9).all() and (found.bands <= found.bands_high + 1e-9).all()
-        assert found.groups.tolist() == ["x", "x", "x", "y", "y", "z", "z"]  # a short song is heard once
-        assert found.gains.shape == (6, 7)
+
+    def test_their_intervals_are_over_artists(self, heeded):
+        songs, baseline, found = heeded
+        for mean in (found.bands, found.moments):
+            assert (mean.low <= mean.value + 1e-9).all() and (mean.value <= mean.high + 1e-9).all()
+        one = np.array(["x"] * 4, dtype=object)
+        alone = explain_class(network(Hears()), songs, one, "loud", HOW, EVALUATION, baseline=baseline).moments
+        np.testing.assert_allclose(alone.low, alone.high)
+
+    def test_what_is_named_passes_the_deletion_test(self, heeded):
+        _, _, found = heeded
+        excerpts = [excerpts_of(frames) for frames in self.LENGTHS]
+        assert found.groups.tolist() == np.repeat(["x", "x", "y", "z"], excerpts).tolist()
+        assert found.gains.shape == (6, sum(excerpts))
         assert gain_of(found.gains, found.groups, EVALUATION).low > 0
+
+    def test_of_a_long_song_something_of_every_tenth_is_heard_and_not_all(self):
+        song = log_mel(1, frames=100 * FRAMES)
+        quiet = torch.zeros(MELS, 1)
+        found = explain_class(
+            network(Hears()), [song], np.array(["x"], dtype=object), "loud", HOW, EVALUATION, baseline=quiet
+        )
+        assert len(found.groups) == PARTS
+        assert (found.moments.value > 0).all()
+
+    def test_where_in_the_song_the_evidence_comes_is_told(self):
+        songs = [log_mel(1, seed, frames=8 * FRAMES) for seed in range(3)]
+        for song in songs:
+            song[: 4 * FRAMES, OWN_BAND[1]] -= 1.0  # nothing but noise until the middle
+        groups = np.arange(3).astype(object)
+        quiet = torch.full((MELS, 1), 0.5)
+        found = explain_class(network(Hears()), songs, groups, "loud", HOW, EVALUATION, baseline=quiet).moments
+        assert found.low[5:].min() > found.high[:5].max()
 
     def test_what_is_heard_nowhere_passes_no_test(self):
         class Deaf(nn.Module):

@@ -192,6 +192,28 @@ class TestCalibrationOf:
         low, high = sure.share_intervals(held.answers.shares)
         assert ((low <= 0.3) & (high >= 0.3)).all() and (high - low).max() < 0.5
 
+    @pytest.mark.parametrize("by_class", [False, True])
+    def test_sets_have_a_threshold_for_each_genre_where_params_say_so(self, told, by_class):
+        held, made = told
+        sure = calibration_of(held, np.zeros((9, 2)), made, replace(HOW, by_class=by_class))
+        assert len({*sure.sets.thresholds}) == len(sure.sets.thresholds) == (len(GENRES) if by_class else 1)
+
+    @pytest.mark.parametrize("least", [0.0, 0.7])
+    def test_what_is_answered_is_right_as_often_as_params_say_and_without_that_all_is_answered(self, told, least):
+        held, made = told
+        right = held.answers.genres.argmax(axis=1) == made.indices(held.tracks)
+        sure = calibration_of(held, np.zeros((9, 2)), made, replace(HOW, least_accuracy=least))
+        answered = sure.sure(held.answers.genres)
+        assert right.mean() < 0.7
+        assert answered.all() if least == 0 else 0.1 < answered.mean() < 0.9 and right[answered].mean() >= least
+
+    @pytest.mark.parametrize("coverage", [0.6, 0.95])
+    def test_sets_hold_the_truth_as_often_as_params_say(self, told, coverage):
+        held, made = told
+        sure = calibration_of(held, np.zeros((9, 2)), made, replace(HOW, coverage=coverage))
+        inside = sure.genre_sets(held.answers.genres)[np.arange(len(held.tracks)), made.indices(held.tracks)]
+        assert inside.mean() == pytest.approx(coverage, abs=0.06)
+
     def test_embeddings_are_held_against_those_of_the_same_model_alone(self, told):
         held, made = told
         sure = calibration_of(held, np.random.default_rng(2).normal(size=(60, 2)), made, HOW)

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.inspection import permutation_importance
@@ -6,12 +7,22 @@ from sklearn.linear_model import LogisticRegression
 
 from earmark.audio.descriptors import descriptor_names
 from earmark.errors import ModelError
-from earmark.model.reasons.importance import ALL, MOST_SURE, Part, family_of, importance, pooled_importance
+from earmark.model.reasons.importance import ALL, MOST_SURE, Part, family_of, matrix, pooled_importance
 from earmark.params import Evaluation
 
 HOW = Evaluation(seed=1, resamples=300, confidence=0.95)
 NAMES = ("mfcc_0_mean", "mfcc_1_mean", "rms_mean", "tempo_bpm")
 LABELS = ("folk", "jazz")
+
+
+def importance(answer, table, *others, **how):
+    """Of one model, which has learnt from none of the tracks."""
+    return pooled_importance([Part(answer, np.arange(len(table)))], table, *others, **{"repeats": 10, "seed": 1, **how})
+
+
+def wide(rows, columns="feature"):
+    found = rows.pivot(index="class", columns=columns, values="importance")
+    return found.loc[rows["class"].unique(), rows[columns].unique()]
 
 
 def sigmoid_of(*columns):
@@ -49,14 +60,64 @@ class TestFamilies:
         table[:, 1] = table[:, 0] + 0.01 * np.random.default_rng(1).normal(size=200)
         forest = RandomForestClassifier(60, min_samples_leaf=2, random_state=0).fit(table[:100], actual[:100])
         found = importance(forest.predict_proba, table[100:], actual[100:], groups[100:], NAMES, LABELS, HOW)
-        whole = found.family_matrix().loc[ALL, "mfcc"]
+        whole = wide(found.families, "family").loc[ALL, "mfcc"]
         assert whole > 1.5 * (value(found, ALL, NAMES[0]) + value(found, ALL, NAMES[1]))
 
     def test_they_can_be_given(self):
         table, actual, groups = songs()
         family = dict.fromkeys(NAMES[:3], "one") | {NAMES[3]: "two"}
         found = importance(sigmoid_of(0), table, actual, groups, NAMES, LABELS, HOW, families=family)
-        assert list(found.family_matrix().columns) == ["one", "two"]
+        assert list(wide(found.families, "family").columns) == ["one", "two"]
+
+    def test_one_of_a_single_feature_loses_what_the_feature_does(self):
+        table, actual, groups = songs()
+        family = dict(zip(NAMES, ("a", "b", "b", "c"), strict=True))
+        found = importance(sigmoid_of(0, 3), table, actual, groups, NAMES, LABELS, HOW, families=family)
+        alone = found.features[found.features["feature"].isin([NAMES[0], NAMES[3]])].drop(columns="feature")
+        pd.testing.assert_frame_equal(
+            found.families[found.families["family"] != "b"].reset_index(drop=True), alone.reset_index(drop=True)
+        )
+
+
+class TestMatrix:
+    ROWS = (
+        ("jazz", "a_1", "a", 0.10, 0.01),
+        ("jazz", "b_1", "b", 0.50, 0.20),
+        ("jazz", "a_2", "a", 0.00, -0.1),
+        ("jazz", "b_2", "b", 0.05, 0.00),
+        (ALL, "a_1", "a", 0.20, 0.10),
+        (ALL, "b_1", "b", 0.10, -0.1),
+        (ALL, "a_2", "a", 0.30, 0.20),
+        (ALL, "b_2", "b", 0.07, 0.01),
+        ("folk", "a_1", "a", -0.1, -0.2),
+        ("folk", "b_1", "b", 0.00, -0.1),
+        ("folk", "a_2", "a", 0.01, 0.00),
+        ("folk", "b_2", "b", 0.02, -0.1),
+    )
+
+    @pytest.fixture
+    def table(self):
+        return pd.DataFrame(self.ROWS, columns=["class", "feature", "family", "importance", "low"])
+
+    def test_those_that_matter_most_for_any_class_stand_in_it_family_by_family(self, table):
+        found = matrix(table, 3)
+        assert list(found.values.index) == ["b_1", "a_2", "a_1"] and found.families == ["b", "a", "a"]
+        assert list(found.values.columns) == ["jazz", "folk", ALL]
+        assert found.values.loc["a_2"].tolist() == [0.0, 0.01, 0.3]
+
+    def test_it_marks_where_the_whole_interval_lies_above_0(self, table):
+        found = matrix(table, 3)
+        assert found.sure.loc["b_1"].tolist() == [True, False, False]
+        assert found.sure.loc["a_2"].tolist() == [False, False, True]
+
+    def test_the_others_are_added_up(self, table):
+        found = matrix(table, 2)
+        assert found.others == 2
+        assert found.rest.to_dict() == pytest.approx({"jazz": 0.15, "folk": -0.08, ALL: 0.27})
+
+    def test_where_there_are_not_so_many_none_is_left_out(self, table):
+        found = matrix(table, 30)
+        assert len(found.values) == 4 and found.others == 0 and (found.rest == 0).all()
 
 
 class TestImportance:
@@ -82,7 +143,7 @@ class TestImportance:
         theirs = permutation_importance(
             model, table[150:], actual[150:], scoring="neg_log_loss", n_repeats=30, random_state=0
         ).importances_mean
-        np.testing.assert_allclose(found.matrix().loc[ALL], theirs, rtol=0.12, atol=0.02)
+        np.testing.assert_allclose(wide(found.features).loc[ALL], theirs, rtol=0.12, atol=0.02)
 
     def test_what_the_model_does_not_hear_has_exactly_none(self):
         table, actual, groups = songs()
@@ -100,10 +161,10 @@ class TestImportance:
         model = LogisticRegression().fit(table[:120], actual[:120])
         groups = np.array([f"artist {i % 30}" for i in range(120)], dtype=object)
         found = importance(model.predict_proba, table[120:], actual[120:], groups, NAMES, ("a", "b", "c"), HOW)
-        matrix = found.matrix()
-        assert matrix.shape == (4, 4) and list(matrix.index) == ["a", "b", "c", ALL]
-        assert matrix[NAMES[1]].drop(ALL).idxmax() == "b"
-        assert matrix.loc["a"].idxmax() == matrix.loc["c"].idxmax() == NAMES[2]
+        table = wide(found.features)
+        assert table.shape == (4, 4) and list(table.index) == ["a", "b", "c", ALL]
+        assert table[NAMES[1]].drop(ALL).idxmax() == "b"
+        assert table.loc["a"].idxmax() == table.loc["c"].idxmax() == NAMES[2]
 
     def test_the_tables_are_tidy(self):
         table, actual, groups = songs()
@@ -126,7 +187,7 @@ class TestImportance:
         whole = importance(sigmoid_of(0, 1), table, actual, groups, NAMES, LABELS, HOW)
         monkeypatch.setattr("earmark.model.reasons.importance._ROWS_AT_ONCE", 1)
         pieces = importance(sigmoid_of(0, 1), table, actual, groups, NAMES, LABELS, HOW)
-        np.testing.assert_allclose(pieces.matrix(), whole.matrix(), rtol=1e-9)
+        np.testing.assert_allclose(wide(pieces.features), wide(whole.features), rtol=1e-9)
 
     def test_tracks_that_are_in_no_part_are_left_out(self):
         table, actual, groups = songs()

@@ -4,13 +4,45 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import cosine
-from scipy.special import expit
+from scipy.special import expit, log_softmax
 
-from earmark.model.network.losses import place_loss, tag_loss
+from earmark.model.network.losses import genre_loss, place_loss, tag_loss
 
 
 def draws(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).normal(size=shape))
+
+
+class TestGenreLoss:
+    LOGITS = draws(6, 3)
+    GENRES = torch.tensor([[1, 0, 0], [0, 0, 0], [0, 1, 0], [0.3, 0.0, 0.2], [0.1, 0.6, 0.3], [0, 0, 0]]).double()
+    WEIGHT = (1.0, 0.0, 1.0, 0.5, 1.0, 0.0)
+
+    @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
+    def test_it_is_the_mean_cross_entropy_by_how_much_of_the_genre_is_known(self, smoothing):
+        known = [0, 2, 3, 4]
+        labels = self.GENRES.numpy()[known] / np.array(self.WEIGHT)[known, None]
+        targets = (1 - smoothing) * labels + smoothing / 3
+        each = -(targets * log_softmax(self.LOGITS.numpy()[known], axis=1)).sum(axis=1)
+        expected = np.average(each, weights=np.array(self.WEIGHT)[known])
+        assert float(genre_loss(self.LOGITS, self.GENRES, smoothing)) == pytest.approx(expected)
+
+    @pytest.mark.parametrize("smoothing", [0.0, 0.1])
+    def test_where_every_genre_is_known_it_is_torchs_own(self, smoothing):
+        genres = draws(6, 3, seed=1).softmax(dim=1)
+        own = torch.nn.functional.cross_entropy(self.LOGITS, genres, label_smoothing=smoothing)
+        assert float(genre_loss(self.LOGITS, genres, smoothing)) == pytest.approx(float(own))
+
+    def test_smoothing_makes_no_label_where_there_is_none(self):
+        logits = self.LOGITS.clone().requires_grad_()
+        genre_loss(logits, self.GENRES, 0.3).backward()
+        assert logits.grad.any(dim=1).tolist() == [weight > 0 for weight in self.WEIGHT]
+
+    def test_where_no_genre_is_known_it_is_0_and_finite(self):
+        logits = self.LOGITS.clone().requires_grad_()
+        loss = genre_loss(logits, torch.zeros(6, 3), 0.1)
+        loss.backward()
+        assert loss.item() == 0 and not logits.grad.any()
 
 
 class TestTagLoss:

@@ -1,3 +1,5 @@
+"""Material: what stages hand to models, read without computing more than is asked for; and the names of it."""
+
 import hashlib
 import resource
 from dataclasses import replace
@@ -10,8 +12,9 @@ from model_tools import FRONTEND
 
 from earmark.audio.features import FeatureCache
 from earmark.errors import CatalogueError
-from earmark.model.material import Material
-from earmark.model.network.examples import ExcerptDataset
+from earmark.model.material import Material, hear
+from earmark.model.network.examples import UNLABELLED, ExcerptDataset
+from earmark.model.tags import Tags
 from earmark.workspace import EVIDENCE, FEATURE_CACHE
 
 
@@ -84,6 +87,80 @@ class TestExamples:
         (two_songs.root / "440.0.wav").write_bytes(encode("wav", seconds=2.0, tone_hz=500.0))
         with pytest.raises(CatalogueError, match="not what was imported"):
             _ = two_songs.examples(two_songs.tracks).log_mels[1]
+
+    def test_a_track_without_a_genre_is_of_none_and_has_what_else_is_known(self, cached):
+        told = pd.DataFrame([("00001", "word---sad", 0.7, 0.5, 0.9)], columns=Tags().table.columns)
+        tracks = cached.tracks.iloc[:3].assign(genre=["a", None, "a"])
+        examples = replace(cached, tags=Tags(("word---sad",), told)).examples(tracks)
+        assert examples.labels.tolist() == [0, UNLABELLED, 0]
+        assert examples.genres.tolist() == [[1, 0], [0, 0], [1, 0]]
+        np.testing.assert_allclose(examples.tags[:, :, 0], [[0, 0], [0.7, 0.5], [0, 0]])
+
+
+class TestHear:
+    def test_afterwards_log_mels_are_there_without_the_audio(self, two_songs):
+        hear(two_songs.tracks, two_songs.root, FRONTEND)
+        for path in two_songs.tracks["path"]:
+            (two_songs.root / path).unlink()
+        assert [len(log_mel) for log_mel in two_songs.examples(two_songs.tracks).log_mels] == [126, 126]
+        hear(two_songs.tracks, two_songs.root, FRONTEND)
+
+
+class TestTold:
+    def test_of_a_track_something_is_told_where_a_tag_has_weight_or_listeners_put_it_somewhere(self, tmp_path):
+        made = replace(material(tmp_path, [(str(i) * 64, f"{i}.wav") for i in range(4)]), towards_listeners=True)
+        (tmp_path / EVIDENCE).mkdir(parents=True)
+        placed = pd.DataFrame({"track_id": ["00002"], "factors": [[1.0, 2.0]]})
+        placed.to_parquet(tmp_path / EVIDENCE / "song_factors.parquet")
+        rows = [("00000", "one", 0.0, 0.1, 0.5), ("00001", "one", 0.9, 0.0, 0.5), ("00001", "other", 0.9, 0.0, 0.5)]
+        made = replace(made, tags=Tags(("one", "other"), pd.DataFrame(rows, columns=Tags().table.columns)))
+        ids = made.tracks["track_id"]
+        assert made.told(ids).tolist() == [True, False, True, False]
+        assert made.told(ids, places=False).tolist() == [True, False, False, False]
+        assert made.told(ids, tags=False).tolist() == [False, False, True, False]
+
+    def test_where_there_are_no_tags_and_no_places_nothing_is(self, tmp_path):
+        made = material(tmp_path, [("a", "x"), ("b", "y")])
+        assert not made.told(made.tracks["track_id"]).any()
+
+
+class TestDataHash:
+    """Names what models learn from and are calibrated on."""
+
+    @pytest.fixture
+    def made(self, tmp_path):
+        """Two tracks for each side."""
+        whole = material(tmp_path, [(str(i) * 64, f"{i}.wav") for i in range(6)])
+        sides = ["train", "train", "validation", "validation", "test", "test"]
+        return replace(whole, tracks=whole.tracks.assign(split=sides))
+
+    @staticmethod
+    def relabelled(made: Material, row: int) -> Material:
+        tracks = made.tracks.copy()
+        tracks.loc[row, "genre"] = "a" if tracks.loc[row, "genre"] == "b" else "b"
+        return replace(made, tracks=tracks)
+
+    @pytest.mark.parametrize(("row", "part"), [(1, True), (2, True), (3, True), (4, False), (5, False)])
+    def test_labels_for_training_and_validation_are_part_of_it_those_of_the_test_are_not(self, made, row, part):
+        assert (self.relabelled(made, row).data_hash != made.data_hash) == part
+
+    def test_it_is_that_of_these_tracks_in_whatever_order_and_however_often(self, made):
+        tracks = made.tracks.iloc[[3, 1, 0, 2, 1]]
+        assert made.hash_of(tracks) == made.data_hash
+        assert len({made.hash_of(made.tracks.iloc[:number]) for number in range(7)}) == 7
+
+    def test_a_track_without_a_genre_has_a_name_of_its_own(self, made):
+        without = made.tracks.assign(genre=made.tracks["genre"].where(made.tracks["track_id"] != "00001"))
+        assert made.hash_of(without) != made.hash_of(made.tracks)
+
+    def test_what_listeners_told_of_other_tracks_is_no_part_of_it(self, made):
+        def told(track_id: str, share: float) -> Material:
+            rows = [(track_id, "one", share, 1.0, 0.5)]
+            return replace(made, tags=Tags(("one",), pd.DataFrame(rows, columns=Tags().table.columns)))
+
+        first = made.tracks.iloc[:3]
+        assert told("00002", 0.1).hash_of(first) != told("00002", 0.2).hash_of(first)
+        assert told("00003", 0.1).hash_of(first) == told("00003", 0.2).hash_of(first)
 
 
 class TestPlaces:

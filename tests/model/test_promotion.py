@@ -8,7 +8,7 @@ import pytest
 
 from earmark.model.comparing.comparison import Comparison, Said, Truth, compare
 from earmark.model.comparing.cost import Cost
-from earmark.model.comparing.promotion import Gate, Verdict, incomparable, judge, unreadable
+from earmark.model.comparing.promotion import Gate, Verdict, identical, incomparable, judge, unreadable
 from earmark.params import Evaluation, Gates
 
 HOW = Evaluation(seed=1, resamples=2000, confidence=0.95)
@@ -17,6 +17,7 @@ GATES = Gates(
     equal_margin=0.02,
     cheaper=0.25,
     max_class_drop=0.1,
+    class_drop_shown=True,
     max_ece=0.3,
     max_latency_ms=500.0,
     max_size_mib=20.0,
@@ -115,11 +116,11 @@ class TestCheaper:
 
 
 class TestClassDrop:
-    def drop(self, falls: int, rises: int = 0, of: int = 20) -> Verdict:
+    def drop(self, falls: int, rises: int = 0, of: int = 20, *, shown: bool = True) -> Verdict:
         """Much better on 60 reels, and ``falls`` of ``of`` jigs are lost, ``rises`` won."""
         ours = "r" * falls + "j" * (of - falls) + "r" * 60
         theirs = "j" * falls + "r" * rises + "j" * (of - falls - rises) + "j" * 60
-        return verdict(compared(ours, theirs, "j" * of + "r" * 60))
+        return verdict(compared(ours, theirs, "j" * of + "r" * 60), replace(GATES, class_drop_shown=shown))
 
     def test_a_genre_that_falls_beyond_chance_blocks_what_is_better_on_the_whole(self) -> None:
         told = self.drop(falls=10)
@@ -137,6 +138,24 @@ class TestClassDrop:
     def test_a_handful_of_groups_does_not_block_even_if_all_of_them_fall(self) -> None:
         assert self.drop(falls=5, of=5).promote
         assert not self.drop(falls=6, of=6).promote
+
+    @pytest.mark.parametrize("case", [{"falls": 8, "rises": 5}, {"falls": 5, "of": 5}])
+    def test_where_any_fall_counts_chance_is_no_excuse(self, case: dict[str, int]) -> None:
+        told = self.drop(**case, shown=False)
+        assert [each.name for each in told.failed] == ["class_drop"]
+        assert gate(told, "class_drop").needed == "no fall of more than 0.1"
+
+    def test_where_any_fall_counts_the_margin_still_does(self) -> None:
+        assert self.drop(falls=2, shown=False).promote  # 2 of 20 is 0.1, and no more
+        assert not self.drop(falls=3, shown=False).promote
+
+    def test_the_verdict_tells_each_fall_beyond_the_margin_and_whether_it_is_shown(self) -> None:
+        passed, failed = self.drop(falls=8, rises=5), self.drop(falls=10)
+        assert passed.promote and "Recall fell by more than 0.1: jig -0.150 [" in passed.reason
+        assert "13 groups differ, not shown to be more than chance." in passed.reason
+        assert "class_drop (found jig -0.500 [" in failed.reason
+        assert gate(failed, "class_drop").found.endswith("], shown to be more than chance")
+        assert "Recall fell" not in self.drop(falls=1).reason
 
     def test_without_a_champion_there_is_nothing_to_fall_from(self) -> None:
         found = compared("r" * 30 + "r" * 10, "j" * 40, "j" * 10 + "r" * 30)
@@ -186,6 +205,19 @@ class TestVerdict:
         told = incomparable(version="7", champion="3", tracks=count, groups=groups, left_out=12)
         assert not told.promote and told.difference is None and [each.name for each in told.failed] == ["comparable"]
         assert "cannot be compared" in told.reason and "12 test tracks were left out" in told.reason
+
+    def test_worn_tracks_decide_nothing_where_only_the_champions_training_keeps_fresh_ones_out(self) -> None:
+        def failed(**how: int) -> list[str]:
+            return [each.name for each in judge(BETTER, GATES, version="7", champion="3", **how).failed]
+
+        assert failed(worn=21, left_out=41) == ["comparable"]  # of 40 that were compared
+        assert failed(worn=20, left_out=41) == failed(worn=40, left_out=40) == []  # mostly fresh; the old split still
+        told = judge(BETTER, GATES, version="7", champion="3", worn=21, left_out=41)
+        assert "21 of them worn" in told.reason and "--because" in gate(told, "comparable").why
+
+    def test_two_versions_of_one_model_change_nothing(self) -> None:
+        told = identical(version="7", champion="3")
+        assert not told.promote and "are the same model" in told.reason and told.failed[0].name == "comparable"
 
     def test_a_champion_that_cannot_be_read_is_nobodys_automatic_decision(self) -> None:
         told = unreadable(version="7", champion="3", why="It has format 1.")

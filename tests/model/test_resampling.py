@@ -38,6 +38,30 @@ class TestBalancedCounts:
         np.testing.assert_array_equal(balanced_counts(with_gap, 2, 0.5), balanced_counts(LABELS, 2, 0.5))
 
 
+class TestWithoutGenre:
+    """Some tracks have none; the others are the genres of before."""
+
+    SOME = np.concatenate([LABELS, np.full(25, -1)])[np.random.default_rng(1).permutation(100)]
+
+    @pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
+    def test_they_are_drawn_as_often_as_asked_and_the_others_as_if_they_were_alone(self, balance):
+        counts = balanced_counts(self.SOME, 2, balance)
+        known = self.SOME >= 0
+        assert (counts[~known] == 2).all()
+        np.testing.assert_array_equal(counts[known], balanced_counts(self.SOME[known], 2, balance))
+
+    @pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
+    @pytest.mark.parametrize("seed", range(5))
+    def test_so_it_comes_out_in_every_epoch(self, balance, seed):
+        tracks = drawn(self.SOME, per_epoch=2, balance=balance, rng=np.random.default_rng(seed))
+        came = np.bincount(tracks, minlength=100)
+        assert came.sum() == 200 and (came[self.SOME < 0] == 2).all()
+        assert (np.abs(came - balanced_counts(self.SOME, 2, balance)) < 1).all()
+
+    def test_where_nothing_has_a_genre_all_are_drawn_alike(self):
+        assert balanced_counts(np.full(4, -1), 3, 1.0).tolist() == [3.0] * 4
+
+
 class TestDrawn:
     @pytest.mark.parametrize("per_epoch", [1, 2, 5])
     def test_unbalanced_every_track_comes_exactly_so_often(self, per_epoch):

@@ -40,6 +40,10 @@ def told(**features):
     return Importance(rows, families)
 
 
+def wide(rows, columns="feature"):
+    return rows.pivot(index="class", columns=columns, values="importance")
+
+
 class TestCorrelated:
     def test_any_two_of_a_group_say_the_same(self):
         rng = np.random.default_rng(2)
@@ -82,7 +86,7 @@ class TestImportanceOfTraining:
     def test_it_finds_what_tells_the_classes_apart(self):
         table, actual, groups, names = songs()
         found = importance_of_training(table, actual, groups, names, LABELS, forest, HOW, repeats=5)
-        whole = found.family_matrix()
+        whole = wide(found.families, "family")
         assert set(whole.loc[ALL].nlargest(2).index) == {"f0", "f2"}
         assert whole.loc["a"].idxmax() == "f0" and whole.loc["b"].idxmax() == "f2"
 
@@ -93,9 +97,11 @@ class TestImportanceOfTraining:
         table = np.stack([np.repeat(rng.permutation(40), 5), rng.normal(size=200)], axis=1).astype(float)
         artists, alone = np.repeat(np.arange(40), 5).astype(object), np.arange(200).astype(object)
         honest, careless = (
-            importance_of_training(table, actual, groups, ("number", "noise"), ("a", "b"), forest, HOW, repeats=5)
-            .matrix()
-            .loc[ALL, "number"]
+            wide(
+                importance_of_training(
+                    table, actual, groups, ("number", "noise"), ("a", "b"), forest, HOW, repeats=5
+                ).features
+            ).loc[ALL, "number"]
             for groups in (artists, alone)
         )
         assert careless > 0.3 and honest < 0.1
@@ -115,7 +121,7 @@ class TestImportanceOfTraining:
             return answer
 
         importance_of_training(table, actual, groups, [*names, "artist"], LABELS, fit, HOW, folds=3, repeats=2)
-        assert len(seen) >= 9 and set(seen) == {0}
+        assert len(seen) >= 6 and set(seen) == {0}
 
     def test_a_class_of_one_artist_does_no_harm_to_the_others(self):
         table, actual, groups, names = songs(artists=13)
@@ -123,7 +129,7 @@ class TestImportanceOfTraining:
         table[:, 2] = np.random.default_rng(1).normal(size=len(table)) + 3 * (actual == 1)
         found = importance_of_training(table, actual, groups, names, LABELS, forest, HOW, repeats=5)
         assert np.isfinite(found.features[["importance", "low", "high"]]).all(axis=None)
-        assert found.matrix().loc["b", "f2"] > 0.3 and found.matrix().loc["c", "f2"] > 0.3
+        assert (wide(found.features).loc[["b", "c"], "f2"] > 0.3).all()
 
     def test_one_class_or_one_group_is_an_error(self):
         table, actual, groups, names = songs(artists=6)
@@ -151,19 +157,10 @@ class TestSelect:
     def test_where_nothing_is_sure_all_stay(self):
         assert select(told(x=("x", 0.4, -0.1), y=("y", 0.3, 0.0)), "sure") == ("x", "y")
 
-    def test_another_class_can_be_asked_for(self):
-        table, actual, groups, names = songs()
-        found = importance_of_training(table, actual, groups, names, LABELS, forest, HOW, repeats=3)
-        assert select(found, 1, label="b") == ("f2",)
-
     @pytest.mark.parametrize("keep", [0, 3, "all", 1.0, True])
     def test_what_cannot_be_kept_is_an_error(self, keep):
         with pytest.raises(ModelError, match="from 1 to 2"):
             select(told(x=("x", 0.4, 0.1), y=("y", 0.3, 0.0)), keep)
-
-    def test_a_class_that_is_not_there_is_an_error(self):
-        with pytest.raises(ModelError, match="polka"):
-            select(told(x=("x", 0.4, 0.1)), 1, label="polka")
 
     def test_what_is_sure_is_rarely_noise_and_the_model_does_not_suffer(self):
         kept, before, after = [], [], []

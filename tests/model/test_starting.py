@@ -8,8 +8,9 @@ from earmark.model.encoders.musicnn import Musicnn, MusicnnEncoder
 from earmark.model.encoders.network_encoder import NetworkEncoder
 from earmark.model.network.network import MusicNetwork
 from earmark.model.network.predictor import NetworkPredictor
-from earmark.model.network.starting import read_start, start_from
+from earmark.model.network.starting import Start, check_unheard, read_start, start_at, start_from
 from earmark.params import Frontend, Network
+from scratch import CHECKOUT
 
 FRONTEND = Frontend(sample_rate_hz=8_000, n_fft=256, hop=128, mels=16, f_min_hz=30.0, f_max_hz=4000.0)
 HOW = Network("tiny", pooling="mean_max", dropout=0.0, embedding="none", excerpt_seconds=0.512, excerpts=2)
@@ -102,6 +103,28 @@ class TestReadStart:
         predictor.save(tmp_path)
         assert read_start(tmp_path).trained_on == {"x"}
 
+    def test_of_a_file_too_where_a_model_lies_around_it(self, predictor, tmp_path):
+        predictor.save(tmp_path)
+        start = read_start(tmp_path / "network.pt")
+        assert start.trained_on == {"x"} and start.labelled and start.described and start.frontend == FRONTEND
+
+    @pytest.mark.parametrize("labelled", [True, False])
+    def test_and_where_an_encoder_does(self, predictor, tmp_path, labelled):
+        dataclasses.replace(NetworkEncoder.of(predictor), labelled=labelled).save(tmp_path)
+        for place in (tmp_path, tmp_path / "weights.pt"):
+            start = read_start(place)
+            assert start.trained_on == {"x"} and start.labelled == labelled and start.described
+
+    def test_of_a_file_by_itself_nothing_is_known(self, learnt, tmp_path):
+        torch.save(learnt.state_dict(), tmp_path / "learnt.pt")
+        start = read_start(tmp_path / "learnt.pt")
+        assert not start.trained_on and not start.described
+
+    def test_what_stands_for_no_weights_is_no_start(self, predictor, tmp_path):
+        predictor.save(tmp_path / "weights" / "x")
+        assert start_at(tmp_path, "") is None and start_at(CHECKOUT, "weights/none") is None
+        assert start_at(tmp_path, "weights/x").trained_on == {"x"}
+
     def test_musicnn_is_no_start_for_this_network(self, tmp_path):
         MusicnnEncoder(frozenset(), Musicnn().eval()).save(tmp_path)
         with pytest.raises(ModelError, match=r"'musicnn'.*machine\.encoder"):
@@ -116,3 +139,26 @@ class TestReadStart:
         torch.save(3, tmp_path / "three.pt")
         with pytest.raises(ModelError, match="holds int"):
             read_start(tmp_path / "three.pt")
+
+
+class TestCheckUnheard:
+    """Weights that were fitted to the songs x and y."""
+
+    @pytest.fixture
+    def start(self, learnt):
+        return Start(learnt.state_dict(), trained_on=frozenset("xy"))
+
+    def test_songs_of_another_catalogue_are_no_matter(self, start):
+        check_unheard(start, tested=frozenset("ab"), held=frozenset("cd"))
+
+    @pytest.mark.parametrize("labelled", [True, False])
+    def test_songs_for_testing_may_not_be_known_even_without_their_labels(self, start, labelled):
+        start = dataclasses.replace(start, labelled=labelled)
+        with pytest.raises(ModelError, match="1 of the songs that are held out here, 1 of them for testing"):
+            check_unheard(start, tested=frozenset("xa"), held=frozenset("b"))
+
+    def test_songs_for_calibration_may_not_be_known_by_their_labels(self, start):
+        with pytest.raises(ModelError, match="2 of the songs that are held out here, 0 of them for testing"):
+            check_unheard(start, tested=frozenset("ab"), held=frozenset("xyz"))
+        listened = dataclasses.replace(start, labelled=False)
+        check_unheard(listened, tested=frozenset("ab"), held=frozenset("xyz"))

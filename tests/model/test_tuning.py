@@ -9,15 +9,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from model_tools import FRONTEND, NETWORK, TRAINING, songs
+from model_tools import FRONTEND, NETWORK, TRAINING, made_network, songs
 
 from earmark.audio.features import FeatureCache
-from earmark.errors import CatalogueError
+from earmark.errors import CatalogueError, ModelError
+from earmark.model.encoders.network_encoder import NetworkEncoder
 from earmark.model.material import Material
 from earmark.model.network.losses import tag_loss
 from earmark.model.tags import Tags
-from earmark.model.tuning.search_space import Space, Spread
-from earmark.model.tuning.tuning import fresh_seeds, genre_losses, held_for_tuning, key_of, losses, paired, tag_losses
+from earmark.model.tuning.search_space import Choice, Space, Spread
+from earmark.model.tuning.tuning import (
+    check_starts,
+    fresh_seeds,
+    genre_losses,
+    held_for_tuning,
+    key_of,
+    losses,
+    paired,
+    tag_losses,
+)
 from earmark.params import Augmentation, Evaluation, Params, load_params
 from earmark.workspace import FEATURE_CACHE
 from scratch import CHECKOUT
@@ -184,7 +194,55 @@ class TestFreshSeeds:
         )
 
 
+class TestCheckStarts:
+    """Of weights in weights/ours that were fitted to some songs, and a search that stays with them."""
+
+    def start(self, root: Path, heard: frozenset[str], *, labelled: bool = True) -> Params:
+        NetworkEncoder(heard, made_network(), NETWORK, FRONTEND, labelled=labelled).save(root / "weights" / "ours")
+        return params(start_from="weights/ours")
+
+    @pytest.mark.parametrize("side", ["train", "validation", "test"])
+    def test_that_know_a_song_by_its_label_are_refused_for_every_song_is_held_out_once(self, tmp_path, side):
+        material = made(tmp_path)
+        how = self.start(tmp_path, frozenset(material.part(side)["content_hash"][:1]))
+        with pytest.raises(ModelError, match="1 of the songs that are held out here"):
+            check_starts(material, held_for_tuning(material, how), SPACE, how)
+
+    def test_that_only_listened_to_them_or_know_others_are_taken(self, tmp_path):
+        material = made(tmp_path)
+        for heard, labelled in ((material.hashes(material.part("train")), False), (frozenset({"elsewhere"}), True)):
+            how = self.start(tmp_path, heard, labelled=labelled)
+            assert check_starts(material, held_for_tuning(material, how), SPACE, how) == []
+
+    def test_all_that_a_search_may_come_upon_are_looked_at_before_it_begins(self, tmp_path):
+        material = made(tmp_path)
+        self.start(tmp_path, material.hashes(material.part("validation")))
+        shutil.copytree(CHECKOUT / "weights" / "none", tmp_path / "weights" / "none")
+        how = params(start_from="weights/none")
+        held = held_for_tuning(material, how)
+        assert check_starts(material, held, SPACE, how) == []
+        choice = Space({"training.start_from": Choice(("weights/none", "weights/ours"))})
+        with pytest.raises(ModelError, match="held out"):
+            check_starts(material, held, choice, how)
+
+    def test_of_which_nothing_is_known_are_named(self, tmp_path):
+        material, how = made(tmp_path), params(start_from="ours.pt")
+        torch.save(made_network().state_dict(), tmp_path / "ours.pt")
+        assert check_starts(material, held_for_tuning(material, how), SPACE, how) == ["ours.pt"]
+
+
 class TestKeyOf:
+    def test_weights_in_a_file_count_and_other_models_in_the_project_do_not(self, tmp_path):
+        held = held_for_tuning(made(tmp_path), params())
+        (tmp_path / "models").mkdir()
+        keys = {"ours.pt": set(), "": set()}
+        for content in (b"one", b"other"):
+            (tmp_path / "ours.pt").write_bytes(content)
+            (tmp_path / "models" / "network.pt").write_bytes(content)
+            for start, found in keys.items():
+                found.add(key_of(held, SPACE, params(start_from=start)))
+        assert len(keys["ours.pt"]) == 2 and len(keys[""]) == 1
+
     def test_other_weights_to_start_from_make_another_search(self, tmp_path):
         how = params(start_from="weights/ours")
         held = held_for_tuning(made(tmp_path), how)

@@ -13,13 +13,22 @@ from model_tools import COMMON, FRONTEND, made_network
 from model_tools import NETWORK as HEARS
 
 from earmark.audio.features import FeatureCache
+from earmark.audio.spectrogram import frames_of
 from earmark.errors import ModelError
 from earmark.model.network.predictor import NetworkPredictor
 from earmark.model.reasons.attribution import band_centres_hz
 from earmark.model.reasons.explaining import Odds
 from earmark.params import load_params
 from earmark.stages import explain
-from earmark.workspace import ATTRIBUTION, ATTRIBUTION_SUMMARY, FEATURE_CACHE, FEATURES, NETWORK, SPLITS
+from earmark.workspace import (
+    ATTRIBUTION,
+    ATTRIBUTION_MOMENTS,
+    ATTRIBUTION_SUMMARY,
+    FEATURE_CACHE,
+    FEATURES,
+    NETWORK,
+    SPLITS,
+)
 from scratch import CHECKOUT
 
 PARAMS = load_params(CHECKOUT / "params.yaml")
@@ -90,9 +99,28 @@ class TestExplain:
             own = summary["classes"][name]
             assert own["bands"] == rows.drop(columns="class").to_dict("list")
             assert own["songs"] == 3 and own["gain_low"] <= own["gain"] <= own["gain_high"]
-            assert "moments" not in own
+            assert own["artists"] == 2 and own["passes"] == (own["gain_low"] > 0)
         gains = [own["gain"] for own in summary["classes"].values()]
         assert summary["gain"] == pytest.approx(np.mean(gains), abs=1e-5)  # each class has as many excerpts
+
+    def test_moments_are_told_for_each_class_and_tenth_of_a_song(self, project):
+        project.network()
+        _, summary = project.told()
+        table = pd.read_csv(project.root / ATTRIBUTION_MOMENTS)
+        assert list(table.columns) == ["class", "moment", "importance", "low", "high"]
+        assert list(dict.fromkeys(table["class"])) == list(GENRES)
+        for name, rows in table.groupby("class"):
+            np.testing.assert_allclose(rows["moment"], np.arange(10) / 10 + 0.05)
+            assert (rows["low"] <= rows["importance"]).all() and (rows["importance"] <= rows["high"]).all()
+            assert rows["importance"].abs().min() > 0  # something was heard everywhere
+            assert summary["classes"][name]["moments"] == rows.drop(columns="class").to_dict("list")
+
+    def test_one_artist_bears_nothing_out(self, project):
+        project.network()
+        project.tracks.loc[project.tracks["genre"] == "calm", "group"] = "the only one"
+        project.write()
+        _, summary = project.told()
+        assert summary["classes"]["calm"]["artists"] == 1 and not summary["classes"]["calm"]["passes"]
 
     def test_bands_add_up_to_what_the_answers_differ_from_those_to_the_baseline(self, project):
         predictor = project.network()
@@ -100,12 +128,14 @@ class TestExplain:
         baseline = torch.tensor(summary["baseline_spectrum"])[:, None]
         odds = Odds(predictor)
         cache = FeatureCache(project.root / FEATURE_CACHE, FRONTEND)
-        two = replace(predictor, how=replace(HEARS, excerpts=2))
         for index, name in enumerate(GENRES):
             rows = project.tracks[(project.tracks["split"] == "validation") & (project.tracks["genre"] == name)]
             differences = []
             for content_hash in rows["content_hash"]:
-                heard = two.excerpts(cache.open(content_hash))
+                log_mel = cache.open(content_hash)
+                # Two at least, or as many as it takes to hear the whole song: these are shorter than ten excerpts.
+                count = max(2, -(-len(log_mel) // frames_of(HEARS.excerpt_seconds, FRONTEND)))
+                heard = replace(predictor, how=replace(HEARS, excerpts=count)).excerpts(log_mel)
                 with torch.no_grad():
                     answer, nothing = odds(heard), odds(baseline.expand_as(heard))
                 differences.append(float((answer - nothing)[:, index].mean()))
@@ -117,7 +147,8 @@ class TestExplain:
         contents = []
         for _ in range(2):
             project.told()
-            contents.append([(project.root / path).read_bytes() for path in (ATTRIBUTION, ATTRIBUTION_SUMMARY)])
+            paths = (ATTRIBUTION, ATTRIBUTION_MOMENTS, ATTRIBUTION_SUMMARY)
+            contents.append([(project.root / path).read_bytes() for path in paths])
         assert contents[0] == contents[1]
 
     def test_as_many_artists_as_can_be_are_heard(self, project):

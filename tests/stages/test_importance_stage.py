@@ -297,6 +297,26 @@ class TestImportance:
         assert gain["accuracy"] == pytest.approx(selection["selected"]["accuracy"] - selection["all"]["accuracy"])
         assert gain["accuracy_low"] <= gain["accuracy"] <= gain["accuracy_high"]
 
+    def test_held_out_songs_are_asked_of_smaller_forests_and_test_songs_of_whole_ones(self, project, monkeypatch):
+        sizes = []
+
+        def watched(tracks, material, how, **rest):
+            sizes.append((set(tracks["split"]), how.trees))
+            return fitted(tracks, material, how, **rest)
+
+        fitted = importance.fitted
+        monkeypatch.setattr(importance, "fitted", watched)
+        monkeypatch.setattr(importance, "TREES", 15)
+        how = params()
+        project.train(how)
+        project.told(how)
+        assert [trees for splits, trees in sizes if splits == {"train", "validation"}] == [15] * 10
+        assert [trees for splits, trees in sizes if splits == {"train"}] == [20]
+
+    def test_rounds_of_boosting_are_never_fewer(self):
+        how = params(kind="gradient_boosting", trees=300).forest
+        assert importance._smaller(how) == how
+
     def test_of_the_test_songs_the_forest_that_is_shipped_is_scored_and_they_choose_nothing(self, built):
         project, how = built
         forest = load_predictor(project.root / FOREST)

@@ -1,4 +1,4 @@
-"""The stage `pretrain`: whom it may hear, and that a kill costs no more than an epoch."""
+"""The stage `pretrain`: what it leaves, and that a kill costs no more than an epoch."""
 
 import dataclasses
 import hashlib
@@ -19,7 +19,7 @@ from earmark.errors import CatalogueError
 from earmark.model.encoders.loading import load_encoder
 from earmark.model.network.starting import read_start
 from earmark.params import Frontend, Network, Params, load_params
-from earmark.stages.pretrain import run, to_hear
+from earmark.stages.pretrain import run
 from earmark.workspace import CHECKPOINTS, COLLECTIONS, DUPLICATES, PRETRAINED, QUARANTINE, SPLITS, TRACKS
 from scratch import CHECKOUT
 
@@ -42,62 +42,6 @@ def track(name: str, **known) -> Track:
             **known,
         }
     )
-
-
-def heard(tracks: list[Track], *, test=(), copies=(), unreadable=(), refused=()) -> list[str]:
-    """What may be heard, by name; ``copies`` are of one recording, ``refused`` are of (track, rule)."""
-    names = [each.track_id for each in tracks]
-    duplicates = pd.DataFrame(
-        {
-            "track_id": names,
-            "duplicate_group": [min(copies) if name in copies else None for name in names],
-            "unreadable": ["it is damaged" if name in unreadable else None for name in names],
-        }
-    )
-    splits = pd.DataFrame({"track_id": names, "split": ["test" if name in test else "train" for name in names]})
-    splits = splits[~splits["track_id"].isin({name for name, _ in refused})]
-    quarantine = pd.DataFrame(refused or None, columns=["track_id", "rule"], dtype=object).astype(str)
-    table = pd.DataFrame([dataclasses.asdict(each) for each in tracks])
-    return sorted(to_hear(table, splits, duplicates, quarantine)["path"].str.removesuffix(".wav"))
-
-
-class TestToHear:
-    def test_unlabelled_music_is_heard_and_what_is_tested_is_not(self):
-        tracks = [track("a", genre="jazz"), track("b", genre="jazz"), track("c")]
-        assert heard(tracks, test=["b"], refused=[("c", "genre_present")]) == ["a", "c"]
-
-    def test_nothing_by_an_artist_who_is_tested_is_heard_however_the_name_is_written(self):
-        tracks = [
-            track("a", group="artist:miles davis", artist="Miles Davis", genre="jazz"),
-            track("b", group="artist:miles davis", artist="Miles Davis"),
-            track("c", artist="MILES  DAVIS"),
-            track("d", group="7"),
-            track("e"),
-        ]
-        assert heard(tracks, test=["a"], refused=[("b", "genre_present"), ("c", "genre_present")]) == ["d", "e"]
-
-    def test_a_copy_of_what_is_tested_is_not_heard_nor_is_anything_else_of_whoever_sells_it(self):
-        tracks = [track("a"), track("b", group="sampler"), track("c", group="sampler"), track("d")]
-        assert heard(tracks, test=["a"], copies=["a", "b"]) == ["d"]
-
-    def test_of_copies_one_is_heard(self):
-        tracks = [track("a"), track("b"), track("c"), track("d", content_hash=track("c").content_hash)]
-        assert len(heard(tracks, copies=["a", "b"])) == 2
-
-    def test_what_was_refused_for_its_sound_or_licence_is_left_out_a_label_is_no_reason(self):
-        tracks = [track(name) for name in "abcdef"]
-        refused = [
-            ("a", "not_silent"),
-            ("b", "licence_present"),
-            ("c", "label_not_withdrawn"),
-            ("d", "genre_has_tracks"),
-            ("e", "genre_present"),
-            ("e", "not_clipped"),
-        ]
-        assert heard(tracks, refused=refused) == ["c", "d", "f"]
-
-    def test_what_cannot_be_read_is_left_out(self):
-        assert heard([track("a"), track("b")], unreadable=["b"]) == ["a"]
 
 
 def params(**changed) -> Params:
@@ -151,6 +95,7 @@ class TestRun:
         start, encoder = read_start(root / PRETRAINED), load_encoder(root / PRETRAINED)
         assert start.frontend == params().frontend and encoder.dims == 2 * 16
         assert start.trained_on == encoder.trained_on == frozenset(heard_by.drop(["8", "9"]))
+        assert not start.labelled and not encoder.labelled  # so songs for calibration may be among them
 
     def test_killed_at_any_moment_it_ends_at_the_same_bits(self, root, tmp_path_factory):
         how = params(epochs=60)

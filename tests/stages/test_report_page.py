@@ -82,7 +82,6 @@ def mistake(**other) -> Mistake:
         band_hz=np.array([100.0, 400.0, 1_600.0, 6_000.0]),
         moments=np.array([0.2, -0.1, 0.9]),
         moment_seconds=np.array([2.0, 6.0, 10.0]),
-        picture=np.zeros((4, 3)),
         heard=np.ones(3),
         difference=2.5,
         gap=0.0,
@@ -92,6 +91,26 @@ def mistake(**other) -> Mistake:
         **{"confidence": 0.9, "probability": 0.05, "also": ("forest",), "sound": None, "start_s": 8.0, "why": why},
     }
     return Mistake(**values | other)
+
+
+def attribution(**passes: bool) -> dict:
+    """As the stage `explain` writes it: folk by its second band and its last tenth, rock the other way round."""
+    gain = {"gain": 0.11, "gain_low": 0.05, "gain_high": 0.17}
+
+    def told(where: str, places: list[float], adds: list[float]) -> dict[str, list[float]]:
+        return {where: places, "importance": adds, "low": [x - 0.1 for x in adds], "high": [x + 0.1 for x in adds]}
+
+    tenths = [n / 10 + 0.05 for n in range(10)]
+    classes = {
+        name: {
+            **gain,
+            **{"songs": 4, "artists": 3, "passes": passes.get(name, True), "gap": 0.01},
+            "bands": told("band_hz", [100.0, 300.0, 1500.0, 6000.0], [0.0, 2.0 * sign, 0.1, -0.2]),
+            "moments": told("moment", tenths, [0.1 * sign] * 9 + [0.9 * sign]),
+        }
+        for name, sign in (("folk", 1), ("rock", -1))
+    }
+    return {"part": "validation", "baseline": "silence", "songs": 8, "passes": True, **gain, "classes": classes}
 
 
 class Parsed(HTMLParser):
@@ -187,7 +206,7 @@ class TestPage:
 
     def test_stages_that_did_not_run_leave_their_section_out(self):
         text, _ = shown(reports())
-        for section in ("listeners", "mistakes", "features", "labels"):
+        for section in ("listeners", "mistakes", "heard", "features", "labels"):
             assert f'id="{section}"' not in text
 
     def test_tags_stand_beside_their_ceiling_and_liking_comes_first(self):
@@ -213,6 +232,63 @@ class TestPage:
         text, parsed = shown(reports(families=families, importance=single, selection=choice))
         assert text.count("--share:1.000") >= 8
         assert {"mfcc_1", "133", "29"} <= set(parsed.text.split())
+
+    def test_the_matrix_has_a_field_for_each_genre_and_descriptor_and_marks_those_that_are_sure(self):
+        names = ["chroma_flux_mean", "onset_rate_hz", *(f"mfcc_{n}_std" for n in range(20)), "tempo_bpm"]
+        names += [f"contrast_{n}_mean" for n in range(8)]
+        rows = pd.DataFrame(
+            [(genre, name) for genre in (*LABELS, "all") for name in names], columns=["class", "feature"]
+        )
+        rows["family"] = rows["feature"].str.split("_").str[0]
+        rows["importance"] = [0.4 if name == "tempo_bpm" else 0.01 for name in rows["feature"]]
+        rows["low"] = [
+            0.1 if (genre, name) == ("rock", "tempo_bpm") else -0.1
+            for genre, name in rows[["class", "feature"]].to_numpy()
+        ]
+        rows["high"] = 0.5
+        families = rows.drop(columns="feature").drop_duplicates(["class", "family"])
+        text, parsed = shown(reports(families=families, importance=rows))
+        matrix = text[text.index('class="wide heat matrix"') :]
+        matrix = matrix[: matrix.index("</table>")]
+        assert matrix.count("<td") == 30 * 4 + 4 and matrix.count(">●</td>") == 1
+        assert len(re.findall(r'title="tempo: 0.400"', matrix)) == 4
+        said = " ".join(parsed.text.split())
+        assert "one other 0.01 0.01 0.01 0.01" in said
+        assert "change of harmony, on average" in said and "attacks a second" in said
+        assert "tones against noise above 6.4 kHz, on average" in said
+
+    def test_what_the_network_hears_stands_beside_the_test_of_it(self):
+        text, parsed = shown(reports(attribution=attribution(rock=False)))
+        said = " ".join(parsed.text.split())
+        assert "by +11 points of a hundred (+5 to +17)" in said
+        assert "borne out for 1 of 2 genres by themselves" in said
+        assert "folk borne out 4 songs of 3 artists" in said and "rock not shown" in said
+        section = text[text.index('id="heard"') :]
+        section = section[: section.index("</section>")]
+        assert section.count("<svg") == 4 and section.count("doubtful") == 1
+        assert "Most speaks for folk around 300 Hz." in section
+        assert "Most speaks for folk about 95% into the song." in section
+        assert section.count('class="for"') == section.count('class="against"') == 10  # bars up and bars down
+
+    def test_pictures_that_fail_the_test_are_not_to_be_relied_on(self):
+        failed = attribution() | {"passes": False, "gain_low": -0.02}
+        _, parsed = shown(reports(attribution=failed))
+        assert "do not rely on these pictures" in " ".join(parsed.text.split())
+
+    def test_moments_that_were_not_listened_to_are_told_from_those_that_say_nothing(self):
+        heard = dataclasses.replace(mistake().why, heard=np.array([1.0, 0.0, 0.4]))
+        for why, dotted in ((mistake().why, 0), (heard, 1)):
+            text, _ = shown(reports(), [mistake(why=why)])
+            assert text.count("zero dotted") == dotted
+            assert ("Dotted: not listened to." in text) == bool(dotted)
+
+    def test_how_many_familiar_songs_are_called_unlike_is_said_as_the_calibration_has_it(self):
+        of = reports()
+        metrics = of.metrics | {"network": of.metrics["network"] | {"unlike": 0.05, "unlike_nominal": 1 / 41}}
+        _, parsed = shown(dataclasses.replace(of, metrics=metrics))
+        said = " ".join(parsed.text.split())
+        assert "calls 5 % of them unlike anything it was trained on" in said
+        assert "of songs like those of the training it should be at most 2 %." in said
 
     def test_labels_that_look_wrong_come_with_how_to_correct_them(self):
         row = {

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earmark.adapters.comparing import Unreadable, compare_on_test_tracks, log
+from earmark.adapters.comparing import OneModel, Unreadable, compare_on_test_tracks, log
 from earmark.adapters.events import rolled_back
 from earmark.adapters.named import aliases_of, find, of_version
 from earmark.adapters.registry import note_verdict
 from earmark.adapters.tracking import reaching
 from earmark.errors import RegistryError
-from earmark.model.comparing.promotion import Verdict, incomparable, judge, unreadable
+from earmark.model.comparing.promotion import Verdict, identical, incomparable, judge, unreadable
 from earmark.params import Params
 
 if TYPE_CHECKING:
@@ -62,6 +62,10 @@ def _judged(client: "MlflowClient", params: Params, root: Path, version: str, ch
     theirs = of_version(client, params, champion) if champion is not None else None
     try:
         compared = compare_on_test_tracks(client, params, root, ours, theirs)
+    except OneModel:
+        verdict = identical(version=version, champion=champion or "")
+        note_verdict(params, root, verdict)
+        return verdict
     except Unreadable as error:
         if error.model is not theirs:
             raise
@@ -85,6 +89,7 @@ def _judged(client: "MlflowClient", params: Params, root: Path, version: str, ch
             version=version,
             champion=champion,
             left_out=compared.left_out,
+            worn=compared.test_set.worn,
             rolled_back=rolled_back(client, params.registry.model, version),
             warnings=compared.warnings,
         )

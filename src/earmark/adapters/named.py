@@ -1,6 +1,9 @@
 """A model by whatever name one has for it: version, alias, run, or a predictor's folder."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +75,8 @@ def find(client: "MlflowClient", params: Params, root: Path, name: str) -> Named
         return of_version(client, params, aliases[name.removeprefix("@")])
     if name.isdecimal() and any(str(found.version) == name for found in _versions(client, params)):
         return of_version(client, params, name)
-    runs = [] if name.startswith("@") else _runs(client, params, f"attributes.run_name = '{_quoted(name)}'")
-    runs = runs or [run for run in _runs(client, params) if run.info.run_id == name]
+    runs = [] if name.startswith("@") else list(_runs(client, params, f"attributes.run_name = '{_quoted(name)}'"))
+    runs = runs or _run_of_id(client, params, name)
     if len(runs) == 1:
         return Named(f"run {runs[0].info.run_name}", run_id=runs[0].info.run_id)
     if runs:
@@ -125,13 +128,50 @@ def _versions(client: "MlflowClient", params: Params) -> list[Any]:
     return list(client.search_model_versions(f"name = '{_quoted(params.registry.model)}'"))
 
 
-def _runs(client: "MlflowClient", params: Params, where: str = "") -> list[Any]:
+def pages(client: "MlflowClient", experiment: str, where: str = "", *, view: int = 1) -> Iterator[Any]:
+    """An experiment's runs, newest first, however many: MLflow tells a thousand at a time.
+
+    Args:
+        client: Of the tracking server.
+        experiment: Its id.
+        where: As `MlflowClient.search_runs` takes it.
+        view: `mlflow.entities.ViewType`: 1 for active runs, 3 for deleted ones, too.
+    """
+    order, token = ["attributes.start_time DESC"], None
+    while True:
+        page = client.search_runs([experiment], where, view, order_by=order, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _runs(client: "MlflowClient", params: Params, where: str = "") -> Iterator[Any]:
     """The experiment's runs that made a model, newest first."""
     experiment = client.get_experiment_by_name(params.registry.experiment)
-    if experiment is None:
+    if experiment is not None:
+        yield from (run for run in pages(client, experiment.experiment_id, where) if _made_a_model(run))
+
+
+def _run_of_id(client: "MlflowClient", params: Params, name: str) -> list[Any]:
+    """The run whose id ``name`` is, if it is one of the experiment's and made a model."""
+    from mlflow.exceptions import MlflowException
+
+    if not re.fullmatch("[0-9a-f]{32}", name):
         return []
-    found = client.search_runs([experiment.experiment_id], where, order_by=["attributes.start_time DESC"])
-    return [run for run in found if run.outputs and run.outputs.model_outputs]
+    try:
+        run = client.get_run(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return []
+    experiment = client.get_experiment_by_name(params.registry.experiment)
+    known = experiment is not None and run.info.experiment_id == experiment.experiment_id
+    return [run] if known and run.info.lifecycle_stage == "active" and _made_a_model(run) else []
+
+
+def _made_a_model(run: Any) -> bool:
+    return bool(run.outputs and run.outputs.model_outputs)
 
 
 def _quoted(name: str) -> str:
@@ -144,7 +184,7 @@ def _there_is(client: "MlflowClient", params: Params, aliases: dict[str, str]) -
     for version in versions[:_LISTED]:
         bears = ", ".join(sorted(alias for alias, its in aliases.items() if its == version))
         shown.append(f"{version} ({bears})" if bears else version)
-    runs = [str(run.info.run_name) for run in _runs(client, params)[:_LISTED]]
+    runs = [str(run.info.run_name) for run in islice(_runs(client, params), _LISTED)]
     parts = [f"Versions of {params.registry.model!r}: {', '.join(shown) or 'none'}."]
     parts += [f"Runs of {params.registry.experiment!r}: {', '.join(runs) or 'none'}."]
     return " ".join([*parts, "A predictor's folder, such as models/network, will do too."])

@@ -155,6 +155,56 @@ def importance(families: pd.DataFrame) -> "Figure":
     return figure
 
 
+def importance_matrix(features: pd.DataFrame, *, most: int = 30) -> "Figure":
+    """Classes against the single descriptors that matter most; a dot where the whole interval lies above 0."""
+    from earmark.model.reasons.importance import matrix
+
+    found = matrix(features, most)
+    values = found.values.to_numpy(float)
+    largest = float(np.nanmax(values)) or 1.0
+    figure, axes = _figure(0.5 * values.shape[1] + 4.2, 0.26 * len(values) + 2.6)
+    axes.imshow(found.values.clip(lower=0), cmap="Blues", vmin=0, vmax=1.15 * largest, aspect="auto")
+    for row, column in np.argwhere(found.sure.to_numpy()):
+        axes.plot(column, row, "o", color="white" if values[row, column] > 0.55 * largest else INK, ms=3.2)
+    for row in range(1, len(values)):
+        if found.families[row] != found.families[row - 1]:
+            axes.axhline(row - 0.5, color=MUTED, lw=0.8)
+    axes.set_xticks(range(values.shape[1]), found.values.columns, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(values)), found.values.index, fontsize=8)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    rest = f"; {found.others} others, added up: {found.rest['all']:.2f}" if found.others else ""
+    axes.set_xlabel(f"darkest: {largest:.3f} nats lost; dot: surely above 0{rest}", fontsize=8)
+    _title(axes, "What the forest rests on, by descriptor")
+    return figure
+
+
+def attribution(bands: pd.DataFrame, moments: pd.DataFrame) -> "Figure":
+    """What each band and each tenth of a song adds for each class, with intervals; one scale each."""
+    classes = list(dict.fromkeys(bands["class"]))
+    figure, drawn = _figure(9.2, 1.25 * len(classes) + 1.2, columns=2, rows=len(classes))
+    axes = np.atleast_2d(drawn)  # of one class there is a single row
+    ends = [(min(0.0, float(table["low"].min())), float(table["high"].max())) for table in (bands, moments)]
+    for (left, right), name in zip(axes, classes, strict=True):
+        own, parts = (table[table["class"] == name] for table in (bands, moments))
+        left.fill_between(own["band_hz"], own["low"], own["high"], color=COLOURS["network"], alpha=0.25, lw=0)
+        left.plot(own["band_hz"], own["importance"], color=COLOURS["network"], lw=1.4)
+        left.set_xscale("log")
+        reach = np.stack([parts["importance"] - parts["low"], parts["high"] - parts["importance"]])
+        right.bar(parts["moment"], parts["importance"], width=0.08, color=COLOURS["network"])
+        right.errorbar(parts["moment"], parts["importance"], np.maximum(reach, 0), fmt="none", ecolor=INK, lw=1)
+        left.set_ylabel(name, rotation=0, ha="right", va="center", color=INK)
+        for one, (low, high) in zip((left, right), ends, strict=True):
+            one.axhline(0, color=MUTED, lw=0.8)
+            one.set_ylim(1.05 * low, 1.05 * high or 1.0)
+            one.tick_params(axis="x", labelbottom=one in axes[-1])
+    axes[-1][0].set_xlabel("Hz; nats in an excerpt")
+    axes[-1][1].set_xlabel("share of the song; nats a second")
+    _title(axes[0][0], "What the network heeds")
+    return figure
+
+
 def learning_curve(curve: pd.DataFrame) -> "Figure":
     """Loss and accuracy by epoch, training beside validation."""
     figure, (loss, accuracy) = _figure(9.2, 3.9, columns=2)
@@ -170,8 +220,8 @@ def learning_curve(curve: pd.DataFrame) -> "Figure":
     return figure
 
 
-def _figure(width: float, height: float, *, columns: int = 1) -> tuple["Figure", Any]:
-    """A figure and its axes; sizes in inches."""
+def _figure(width: float, height: float, *, columns: int = 1, rows: int = 1) -> tuple["Figure", Any]:
+    """A figure and its axes, a table of them where there are several ``rows``; sizes in inches."""
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -180,7 +230,7 @@ def _figure(width: float, height: float, *, columns: int = 1) -> tuple["Figure",
     with matplotlib.rc_context(_STYLE):
         room = ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.14)  # inches
         figure = Figure(figsize=(width, height), layout=room)
-        return figure, figure.subplots(1, columns)
+        return figure, figure.subplots(rows, columns)
 
 
 def _title(axes: Any, text: str) -> None:

@@ -1,8 +1,9 @@
 """The exported network among the artefacts of the models in MLflow that hold it.
 
-So whoever takes a registered version gets the ONNX file with it, as ``models:/earmark@champion`` below ``portable/``.
-It lies beside the predictor's folder, not in it: the service does not carry it, and the size that promotion weighs is
-that of what answers.
+So whoever takes a network from the registry or from its run gets the ONNX file with it, below ``portable/``. Of a blend
+it is one part, below another name; a forest and a machine have none (docs/portable.md, "Where to get it"). It lies
+beside the predictor's folder, not in it: the service does not carry it, and the size that promotion weighs is that of
+what answers.
 """
 
 from pathlib import Path
@@ -24,7 +25,7 @@ def log_portable(client: "MlflowClient", model_id: str, root: Path, kind: str) -
         client: Of the tracking server.
         model_id: As `mlflow.pyfunc.log_model` returned it.
         root: The project's folder.
-        kind: Of the model; a forest holds no network, so it gets nothing.
+        kind: Of the model; forests and machines hold no network, so they get nothing.
     """
     if kind in _UNDER and (root / PORTABLE).is_dir():
         client.log_model_artifacts(model_id, str(root / PORTABLE), _UNDER[kind])

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from earmark.adapters.lineage import Lineage, lineage_of
-from earmark.adapters.tracking import ARTEFACTS, embedded, reaching, shown_uri, unless_there
+from earmark.adapters.tracking import artefacts_of, embedded, reaching, shown_uri, unless_there
 from earmark.errors import RegistryError
 from earmark.files import read_json, write_json
 from earmark.params import Params, flatten
 from earmark.workspace import (
     ATTRIBUTION,
+    ATTRIBUTION_MOMENTS,
+    ATTRIBUTION_SUMMARY,
     CATALOGUE,
     CONFUSION,
     DATA_DOCS,
@@ -40,6 +42,7 @@ from earmark.workspace import (
     REPORT,
     RISK_COVERAGE,
     RUN,
+    SELECTION,
     SPLITS,
     TAG_SCORES,
 )
@@ -99,7 +102,7 @@ def _experiment(client: "MlflowClient", params: Params, root: Path) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         # Without a server MLflow would put artefacts below the current folder, wherever that is.
-        location = (root / ARTEFACTS / name).resolve().as_uri() if embedded(root) else None
+        location = (artefacts_of(root) / name).resolve().as_uri() if embedded(root) else None
         tags = {
             "mlflow.experimentKind": "custom_model_development",  # MLflow's page opens on runs, not on prompts
             "mlflow.note.content": _EXPERIMENT,
@@ -166,8 +169,9 @@ def _record_one(
         _log_inputs(root, params.catalogue.collection, lineage)
         _log_metrics(client, run_id, root, kind)
         _log_pictures(root, kind)
-        tables = (PER_CLASS, TAG_SCORES, CONFUSION, RELIABILITY, RISK_COVERAGE, MISTAKES, IMPORTANCE, ATTRIBUTION)
-        for path in (PARAMS, METRICS, *tables, LABEL_REVIEW):
+        tables = (PER_CLASS, TAG_SCORES, CONFUSION, RELIABILITY, RISK_COVERAGE, MISTAKES)
+        reasons = (IMPORTANCE, FAMILY_IMPORTANCE, SELECTION, ATTRIBUTION, ATTRIBUTION_MOMENTS, ATTRIBUTION_SUMMARY)
+        for path in (PARAMS, METRICS, *tables, *reasons, LABEL_REVIEW):
             if (root / path).is_file():
                 mlflow.log_artifact(str(root / path))
         if (root / REPORT).is_file():
@@ -264,6 +268,13 @@ def _log_pictures(root: Path, kind: str) -> None:
         families = pd.read_csv(root / FAMILY_IMPORTANCE)
         if len(families):
             figures["importance"] = plots.importance(families)
+    if kind == "forest" and (root / IMPORTANCE).is_file():
+        single = pd.read_csv(root / IMPORTANCE)
+        if len(single):
+            figures["importance_matrix"] = plots.importance_matrix(single)
+    if kind == "network" and (root / ATTRIBUTION).is_file() and (root / ATTRIBUTION_MOMENTS).is_file():
+        heeded = (pd.read_csv(root / path) for path in (ATTRIBUTION, ATTRIBUTION_MOMENTS))
+        figures["attribution"] = plots.attribution(*heeded)
     if kind == "network":
         figures["learning_curve"] = plots.learning_curve(pd.read_csv(root / LEARNING_CURVE))
     with tempfile.TemporaryDirectory(prefix="earmark-plots-") as folder:

@@ -14,7 +14,6 @@ from earmark.adapters.events import Event, add_event, now, undisturbed
 from earmark.adapters.recording import record
 from earmark.adapters.shipping import ChampionInfo, export, ship
 from earmark.adapters.tracking import DATABASE, embedded, reaching, unless_there
-from earmark.adapters.worn import DESCRIPTION
 from earmark.errors import RegistryError
 from earmark.files import read_json
 from earmark.model.comparing.promotion import Verdict
@@ -38,6 +37,7 @@ _LINEAGE = (
     "data.splits_md5",
 )
 
+DESCRIPTION = "Says what a piece of music is. The alias `champion` is in service."
 _RUN_TAG = 8000  # characters that MLflow takes in a tag of a run
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from earmark.adapters.tracking import ARTEFACTS, embedded, tracking_uri
+from earmark.adapters.tracking import ARTEFACTS, artefacts_of, embedded, tracking_uri
 from earmark.errors import RegistryError
 from earmark.files import write_json
 from earmark.workspace import CHAMPION
@@ -61,7 +61,7 @@ def present_location(uri: str, root: Path) -> str:
     marker = f"/{ARTEFACTS}/"
     if not embedded(root) or marker not in uri:
         return uri
-    moved = root / ARTEFACTS / uri.rpartition(marker)[2]
+    moved = artefacts_of(root) / uri.rpartition(marker)[2]
     return moved.resolve().as_uri() if moved.is_dir() else uri
 
 

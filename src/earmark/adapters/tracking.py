@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from earmark.errors import RegistryError
 from earmark.files import locked
+from earmark.workspace import owner_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,8 +39,13 @@ _CHATTY = (
 
 
 def tracking_uri(root: Path) -> str:
-    """Address of MLflow: MLFLOW_TRACKING_URI, else the database in ``root`` (as `mlflow ui` there)."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(root / DATABASE).resolve()}"
+    """Address of MLflow: MLFLOW_TRACKING_URI, else the database in ``root``'s project (as `mlflow ui` there)."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(owner_of(root) / DATABASE).resolve()}"
+
+
+def artefacts_of(root: Path) -> Path:
+    """Where artefacts lie that no server keeps."""
+    return owner_of(root) / ARTEFACTS
 
 
 def embedded(root: Path) -> bool:
@@ -79,7 +85,8 @@ def reaching(root: Path) -> Iterator["MlflowClient"]:
     try:
         # MLflow makes its tables when it first opens a database; two programs doing so at once would both fail. Where
         # nothing can be written, nobody makes any, and there is no place for a lock.
-        with locked(root / _LOCK) if embedded(root) and os.access(root, os.W_OK) else nullcontext():
+        owner = owner_of(root)
+        with locked(owner / _LOCK) if embedded(root) and os.access(owner, os.W_OK) else nullcontext():
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         yield client
     except (MlflowException, requests.RequestException, SQLAlchemyError) as error:
@@ -103,8 +110,8 @@ def _explanation(root: Path, error: Exception) -> str:
     said = re.sub(r"://[^/@\s]+@", "://", _first_line(error))
     if embedded(root):
         return (
-            f"MLflow's database {DATABASE} in {root} cannot be used: {said}. If another version of MLflow wrote it, "
-            f"`mlflow db upgrade {shown_uri(root)}` brings it up to date; if it is damaged, move it aside."
+            f"MLflow's database {DATABASE} in {owner_of(root)} cannot be used: {said}. If another version of MLflow "
+            f"wrote it, `mlflow db upgrade {shown_uri(root)}` brings it up to date; if it is damaged, move it aside."
         )
     return (
         f"MLflow at {shown_uri(root)} (from MLFLOW_TRACKING_URI) does not answer as it should: {said}. Is the server "

@@ -20,9 +20,10 @@ from earmark.adapters.tracking import reaching
 from earmark.errors import CatalogueError, ModelError, ToolError
 from earmark.model.material import load_material
 from earmark.model.metrics import Score
+from earmark.model.network.starting import UNDESCRIBED
 from earmark.model.network.training import Epoch
 from earmark.model.tuning.search_space import Entry, Space, Value, space_of, with_values
-from earmark.model.tuning.tuning import Held, fresh_seeds, held_for_tuning, key_of, losses, paired
+from earmark.model.tuning.tuning import Held, check_starts, fresh_seeds, held_for_tuning, key_of, losses, paired
 from earmark.params import Params
 from earmark.workspace import FEATURES, SPLITS, TUNING
 
@@ -84,7 +85,7 @@ def tune(
     Raises:
         ParamsError: The space is not in order.
         CatalogueError: The stages have not run, or a genre has too few groups for so many folds.
-        ModelError: No trial ran through.
+        ModelError: No trial ran through; or weights to start from are missing, or know songs that are held out.
         RegistryError: MLflow cannot be reached, or refuses.
         ToolError: Another search works in this project, or Optuna's database cannot be used.
     """
@@ -94,7 +95,10 @@ def tune(
             f"There is no {' and no '.join(missing)} to learn from. `dvc repro features tags` makes what is needed."
         )
     towards = params.network.embedding == "listeners"
-    held = held_for_tuning(load_material(root, params.frontend, towards_listeners=towards), params)
+    material = load_material(root, params.frontend, towards_listeners=towards)
+    held = held_for_tuning(material, params)
+    for folder in check_starts(material, held, space, params):
+        say(f"{folder}: {UNDESCRIBED}")
     database = root / TUNING
     with _alone(database), reaching(root) as client:
         search = Search(

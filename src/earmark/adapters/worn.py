@@ -1,89 +1,86 @@
-"""How often a test set was looked at: what is chosen on it again and again is in the end fitted to it.
+"""How often test tracks were looked at: what is chosen on them again and again is in the end fitted to them.
 
-Each comparison tells a little of the test set's labels, and who goes on by what it told (tries, keeps what scored
+Each comparison tells a little of the test tracks' labels, and who goes on by what it told (tries, keeps what scored
 better, tries again) learns the test set itself; after many looks its scores flatter (Dwork et al., "The reusable
 holdout", Science 349, 2015; Blum and Hardt, "The Ladder", ICML 2015). Nobody can see that in a score, but everybody can
-count the looks. They are counted with the registered model, so that all machines that share a registry count together.
+count the looks.
 
-A test set is named by the digest of its recordings and labels. A track that comes or goes makes another one, whose
-count begins at 0, although most of it may have been looked at: the count is a lower bound. Two models that are compared
-again tell nothing new, so that is no further look.
+A look is a comparison's run in MLflow: it lists the tracks that were really compared (`TRACKS`), so all who share a
+server count together, and two at once count as two. The count is each track's own. One that comes or goes leaves the
+others as worn as they were, and so does another `split.seed`: what both splits have in their test part keeps its count.
+Two models that are compared again tell nothing new, so that is no further look. A run that was deleted was seen all the
+same, and counts until MLflow forgets it; one whose list is gone cannot be counted.
 """
 
 import hashlib
 import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from earmark.adapters.tracking import unless_there
+from earmark.adapters.named import COMPARISON, pages
+from earmark.adapters.shipping import present_location
 from earmark.params import Params
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# PostgreSQL takes 5,000 characters in such a tag; pairs before these are forgotten, the count is not.
-_PAIRS_KEPT = 300
-DESCRIPTION = "Says what a piece of music is. The alias `champion` is in service."
+TRACKS = "tracks.json"  # the artefact: a table with a column `content_hash`
+PAIR, TEST_SET = "pair", "test_set"  # tags of a comparison's run
 
 
 @dataclass(frozen=True)
 class TestSet:
-    """A test set by name.
+    """The test tracks that two models are compared on.
 
     Attributes:
-        digest: 12 hexadecimal digits.
-        tracks: How many it has.
-        looks: How many pairs of models were compared on it, this one included.
+        digest: Their name, 12 hexadecimal digits.
+        tracks: How many there are.
+        looks: So many pairs of models at least were compared on half of them or more, this pair included.
+        worn: How many of them more than `gates.max_looks` pairs were compared on.
     """
 
     digest: str
     tracks: int
     looks: int = 0
+    worn: int = 0
 
     __test__ = False  # pytest, too, collects by name
 
 
 def digest_of(tested: pd.DataFrame) -> str:
-    """Names the test set by its recordings and labels, whatever their order: columns ``content_hash``, ``genre``."""
+    """Names test tracks by recordings and labels, whatever their order: columns ``content_hash``, ``genre``."""
     rows = sorted(zip(tested["content_hash"].astype(str), tested["genre"].astype(str), strict=True))
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:12]
 
 
-def look(client: "MlflowClient", name: str, tested: pd.DataFrame, pair: str) -> TestSet:
-    """Count a look at the test set ``tested`` by two models.
-
-    Two machines that look at the same moment may be counted as one.
+def looked_at(
+    client: "MlflowClient", params: Params, root: Path, tested: pd.DataFrame, pair: str | None = None
+) -> TestSet:
+    """How often the tracks ``tested`` were looked at.
 
     Args:
-        client: Of the registry.
-        name: The registered model; it is made where there is none yet.
-        tested: The whole test set, also what one of the two was trained on; columns ``content_hash`` and ``genre``.
-        pair: Names the two models, in any order the same.
+        client: Of the tracking server.
+        params: Of the project.
+        root: Its folder.
+        tested: What is compared, no more; columns ``content_hash`` and ``genre``.
+        pair: Names two models that are being compared; this look is counted too, unless it is an old one.
     """
-    with unless_there():
-        client.create_registered_model(name, description=DESCRIPTION)
-    digest = digest_of(tested)
-    known = _known(client, name, digest)
-    pairs: list[str] = known.get("pairs", "").split()
-    if pair not in pairs:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        known = {
-            "looks": known.get("looks", 0) + 1,
-            "tracks": len(tested),
-            "first": known.get("first", now),
-            "last": now,
-            "pairs": " ".join([*pairs, pair][-_PAIRS_KEPT:]),
-        }
-        client.set_registered_model_tag(name, _tag(digest), json.dumps(known))
-    return TestSet(digest, len(tested), int(known["looks"]))
-
-
-def looks_at(client: "MlflowClient", name: str, tested: pd.DataFrame) -> int:
-    """How often the test set ``tested`` was looked at so far."""
-    return int(_known(client, name, digest_of(tested)).get("looks", 0))
+    pairs: dict[str, set[str]] = {track: set() if pair is None else {pair} for track in tested["content_hash"]}
+    for tracks, looked in _looks(client, params, root):
+        for track in tracks & pairs.keys():
+            pairs[track] |= looked
+    counts = sorted(len(each) for each in pairs.values())
+    return TestSet(
+        digest=digest_of(tested),
+        tracks=len(tested),
+        looks=counts[len(counts) // 2] if counts else 0,
+        worn=sum(count > params.gates.max_looks for count in counts),
+    )
 
 
 def pair_of(one: str, other: str) -> str:
@@ -91,31 +88,71 @@ def pair_of(one: str, other: str) -> str:
     return hashlib.sha256(" ".join(sorted((one, other))).encode()).hexdigest()[:8]
 
 
-def warnings_about(test_set: TestSet, params: Params) -> tuple[str, ...]:
-    """What is to be said about a test set that is worn; nothing otherwise."""
-    if test_set.looks <= params.gates.max_looks:
+def warnings_about(test_set: TestSet, left_out: int, params: Params) -> tuple[str, ...]:
+    """What is to be said about test tracks that are worn; nothing where none is.
+
+    Args:
+        test_set: What was compared.
+        left_out: How many more there are, that one of the two was trained on.
+        params: Of the project.
+    """
+    worn, tracks = test_set.worn, test_set.tracks
+    if not worn:
         return ()
+    told = (
+        f"{worn} of the {tracks} test tracks compared are worn: more than gates.max_looks = {params.gates.max_looks} "
+        f"pairs of models were compared on each. Who chose by them may have fitted their choices to these tracks, and "
+        f"scores on them flatter. {'None is' if worn == tracks else f'{tracks - worn} are'} fresh."
+    )
+    if 2 * worn < tracks:
+        return (told,)
+    return (f"{told} {_under_way(left_out) if left_out > tracks else _remedy(params)}",)
+
+
+def _remedy(params: Params) -> str:
     return (
-        f"Test set {test_set.digest} is worn: {test_set.looks} pairs of models were compared on it, more than "
-        f"gates.max_looks = {params.gates.max_looks}. Who chose by them may have fitted their choices to its "
-        f"{test_set.tracks} tracks, and its scores flatter. Draw a fresh one: set split.seed in params.yaml to another "
-        f"number than {params.split.seed}, and `dvc repro`. Other artists are test then, and the count begins at 0. "
-        "Until a model that was trained on the new split is champion, comparisons leave out the tracks that the old "
-        "one was trained on. Best of all is new music: `earmark import`.",
+        f"Draw fresh ones: set split.seed in params.yaml to another number than {params.split.seed}, leave the rest "
+        "as it is, and run the flow `training`: it trains the same recipes on the new split. The champion knows most "
+        "of the new test tracks, so the first model of the new split is promoted by your word: `earmark promote "
+        '--because "a fresh test set"`. Best of all is new music: `earmark import`.'
     )
 
 
-def _known(client: "MlflowClient", name: str, digest: str) -> dict[str, Any]:
+def _under_way(left_out: int) -> str:
+    return (
+        f"The split was drawn anew, but {left_out} of its test tracks are left out, because one of the two was trained "
+        'on them. `earmark promote --because "a fresh test set"` makes a model of the new split champion; from then on '
+        "they count. `earmark compare challenger baseline` says before what it is worth on all of them."
+    )
+
+
+def _looks(client: "MlflowClient", params: Params, root: Path) -> Iterator[tuple[frozenset[str], set[str]]]:
+    """For each test set of earlier comparisons its tracks, and the pairs of models that were compared on it."""
+    experiment = client.get_experiment_by_name(params.registry.experiment)
+    if experiment is None:
+        return
+    from mlflow.entities import ViewType
+
+    runs: dict[str, list[Any]] = defaultdict(list)
+    where = f"attributes.status = 'FINISHED' and tags.kind = '{COMPARISON}'"
+    for run in pages(client, experiment.experiment_id, where, view=ViewType.ALL):
+        if PAIR in run.data.tags:
+            runs[run.data.tags[TEST_SET]].append(run)
+    for its in runs.values():
+        listed = (_tracks(run, root) for run in its)  # all list the same: one that can be had is enough
+        tracks = next((each for each in listed if each is not None), frozenset[str]())
+        yield tracks, {run.data.tags[PAIR] for run in its}
+
+
+def _tracks(run: Any, root: Path) -> frozenset[str] | None:
+    """The recordings that a comparison's run lists; None where the list is gone."""
+    import mlflow
     from mlflow.exceptions import MlflowException
 
+    uri = f"{present_location(run.info.artifact_uri, root)}/{TRACKS}"
     try:
-        told = client.get_registered_model(name).tags.get(_tag(digest))
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return {}
-    return dict(json.loads(told)) if told else {}
-
-
-def _tag(digest: str) -> str:
-    return f"test_set.{digest}"
+        table: Mapping[str, Any] = json.loads(mlflow.artifacts.load_text(uri))
+    except (MlflowException, OSError):
+        return None
+    column = table["columns"].index("content_hash")
+    return frozenset(row[column] for row in table["data"])

@@ -11,6 +11,10 @@ Each curve over time (one value a frame) is summed up by its mean and standard d
 * ``rms``: dynamics, relative to the recording's own level.
 * ``tempogram_*``: how strongly the onsets repeat at eleven tempi (autocorrelation of the onset strength; Grosche and
   Müller, 2010); ``tempo_bpm``, ``tempo_strength``, ``onset_rate_hz``.
+
+They are computed here, by torch in pieces that fit the cache, from the very waveform that the networks hear; librosa is
+what they are checked against. Absolute loudness is left out: the level of a mastering goes with the genre and the year,
+and would be learnt in place of the music; the catalogue keeps it, by EBU R 128 (`earmark.audio.loudness`).
 """
 
 import math
@@ -25,7 +29,7 @@ from torch import Tensor
 
 from earmark.errors import AudioError
 
-DESCRIPTORS_VERSION = 2  # raise it when the arithmetic changes, so that old cache entries are not taken for new ones
+DESCRIPTORS_VERSION = 3  # raise it when the arithmetic changes, so that old cache entries are not taken for new ones
 WINDOW_SECONDS, HOP_SECONDS = 0.064, 0.016
 PITCH_WINDOW_SECONDS, PITCH_HOP_SECONDS = 0.256, 0.064  # long enough to tell semitones apart down to 130 Hz
 MFCC, MELS = 20, 64
@@ -154,10 +158,11 @@ def _harmony(waveform: Tensor, sample_rate_hz: int) -> dict[str, float]:
 
 def _brightness(spectrum: Tensor, hertz: Tensor) -> Tensor:
     """One curve for each of `_BRIGHTNESS`, shape ``(4, frames)``."""
-    share = spectrum / (spectrum.sum(dim=1, keepdim=True) + _EPSILON)
+    whole = spectrum.sum(dim=1, keepdim=True)
+    share = spectrum / (whole + _EPSILON)
     centroid = share @ hertz
     bandwidth = ((hertz - centroid[:, None]).square() * share).sum(dim=1).sqrt()
-    rolloff = hertz[(share.cumsum(dim=1) < 0.85).sum(dim=1).clamp(max=len(hertz) - 1)]
+    rolloff = hertz[(spectrum.cumsum(dim=1) < 0.85 * whole).sum(dim=1).clamp(max=len(hertz) - 1)]  # of silence: 0
     power = spectrum.square() + _EPSILON
     flatness = torch.log10(power.log().mean(dim=1).exp() / power.mean(dim=1))
     return torch.stack([centroid, bandwidth, rolloff, flatness])

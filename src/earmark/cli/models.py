@@ -28,9 +28,9 @@ def compare(ctx: click.Context, a: str, b: str, as_json: bool) -> None:
 
     Each is a version (3), an alias (champion, or @champion), a run's id or name, or a predictor's folder
     (models/network). Differences are A minus B, with intervals. Each comparison of other models counts as a look at the
-    test set.
+    test tracks.
     """
-    from earmark.adapters.comparing import compare_on_test_tracks, log
+    from earmark.adapters.comparing import OneModel, compare_on_test_tracks, log
     from earmark.adapters.named import find
     from earmark.adapters.tracking import reaching
     from earmark.params import load_params
@@ -39,10 +39,15 @@ def compare(ctx: click.Context, a: str, b: str, as_json: bool) -> None:
     params = load_params(root / "params.yaml")
     with reaching(root) as client:
         ours, theirs = find(client, params, root, a), find(client, params, root, b)
-        compared = compare_on_test_tracks(client, params, root, ours, theirs)
+        try:
+            compared = compare_on_test_tracks(client, params, root, ours, theirs)
+        except OneModel as same:
+            nothing = {"a": ours.title, "b": theirs.title, "same": True, "comparison": None, "run_id": None}
+            click.echo(json.dumps(nothing, ensure_ascii=False) if as_json else f"{a} and {b}: {same}")
+            return
         run_id = log(client, params, root, compared, None)
     if as_json:
-        click.echo(json.dumps(compared.to_dict() | {"run_id": run_id}, ensure_ascii=False))
+        click.echo(json.dumps(compared.to_dict() | {"same": False, "run_id": run_id}, ensure_ascii=False))
         return
     for line in _comparison(compared, run_id):
         click.echo(line)
@@ -129,6 +134,7 @@ COMMANDS = (compare, promote, rollback, history)
 
 
 def _comparison(compared: "Compared", run_id: str | None) -> Iterator[str]:
+    from earmark.adapters.comparing import on_which_tracks
     from earmark.model.comparing.report import lines
 
     assert compared.theirs is not None
@@ -146,13 +152,7 @@ def _comparison(compared: "Compared", run_id: str | None) -> Iterator[str]:
             if genres:
                 yield f"{name} does not know {', '.join(genres)}; there its answers count as wrong."
     yield ""
-    looks = compared.test_set.looks
-    yield (
-        f"Test set {compared.test_set.digest}: {compared.test_set.tracks} tracks, looked at by {looks} "
-        f"pair{'' if looks == 1 else 's'} of models."
-    )
-    if compared.left_out:
-        yield f"{compared.left_out} of them left out, because one of the two was trained on them."
+    yield on_which_tracks(compared)
     yield from _warned(compared.warnings)
     if run_id is not None:
         yield f"Logged in MLflow as run {run_id}."

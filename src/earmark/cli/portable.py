@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def export(ctx: click.Context, model: str, part: str | None, to: Path) -> None:
     """Write a network as ONNX and as a program of torch.export: from the waveform to calibrated answers.
 
-    ONNX Runtime answers without torch and without earmark.
+    ONNX Runtime answers without torch and without earmark. Forests, kernel machines and blends cannot be exported; of a
+    blend its network can (--part network), whose answers are not the blend's.
     """
     from earmark.model.portable.files import ABOUT, ONNX, PROGRAM, export_all
 
@@ -31,6 +32,8 @@ def export(ctx: click.Context, model: str, part: str | None, to: Path) -> None:
     export_all(predictor, to)
     for name in (ONNX, PROGRAM, ABOUT):
         click.echo(f"{to / name}  {(to / name).stat().st_size:,} bytes")
+    if part is not None:
+        click.echo(f"They answer as the part {part!r} does, not as the whole.", err=True)
 
 
 def _loaded(ctx: click.Context, name: str) -> "Predictor":

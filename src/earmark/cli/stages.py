@@ -48,8 +48,10 @@ def _command(name: str, doc: str) -> None:
     @click.pass_context
     def command(ctx: click.Context) -> None:
         from earmark.params import load_params
+        from earmark.workspace import share_features
 
         root = project_of(ctx)
+        share_features(root)
         params = load_params(root / "params.yaml")
         if name == "record":
             from earmark.adapters import mlflow

@@ -1,7 +1,7 @@
 """Material: what the pipeline's models are fitted to and scored on, read from the files of the stages before."""
 
 import hashlib
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from earmark.audio.extraction import Job, Wanted, extract
 from earmark.audio.features import FeatureCache, LogMelArray
 from earmark.catalogue.reading import read_recording
 from earmark.errors import CatalogueError
-from earmark.model.network.examples import Examples
+from earmark.model.network.examples import UNLABELLED, Examples
 from earmark.model.tags import Tags, load_tags
 from earmark.params import Frontend
+from earmark.progress import progress
 from earmark.workspace import DESCRIPTORS, EVIDENCE, FEATURE_CACHE, FEATURES, SPLITS
 
 _MAPPED = 10_000  # of the 65,530 maps that Linux allows a process
@@ -98,14 +100,20 @@ class Material:
 
     @cached_property
     def data_hash(self) -> str:
-        """Names the training part: its recordings, labels, tags and sides, whatever their order on disk."""
-        rows = self.part("train")[["content_hash", "genre"]].sort_values(["content_hash", "genre"])
+        """Names what models are fitted to and calibrated on: the training and the validation part; see `hash_of`."""
+        return self.hash_of(self.tracks[self.tracks["split"].isin(["train", "validation"])])
+
+    def hash_of(self, tracks: pd.DataFrame) -> str:
+        """Names tracks and what they teach: recordings, labels, tags and places, whatever their order on disk."""
+        tracks = tracks.drop_duplicates("track_id")
+        rows = tracks[["content_hash", "genre"]].sort_values(["content_hash", "genre"])
         content = rows.to_csv(index=False)
         if self.tags.names:
-            told = self.tags.table[self.tags.table["track_id"].isin(self.part("train")["track_id"])]
+            told = self.tags.table[self.tags.table["track_id"].isin(tracks["track_id"])]
             content += told.sort_values(["track_id", "tag"]).to_csv(index=False, float_format="%.9g")
         if len(self.places):
-            content += self.places.sort_index().to_csv(float_format="%.6g")
+            placed = self.places[self.places.index.isin(tracks["track_id"])]
+            content += placed.sort_index().to_csv(float_format="%.6g")
         return hashlib.sha256(content.encode()).hexdigest()
 
     def part(self, split: str) -> pd.DataFrame:
@@ -127,15 +135,26 @@ class Material:
         return np.array([known[genre] for genre in tracks["genre"]], dtype=np.int64)
 
     def examples(self, tracks: pd.DataFrame) -> Examples:
-        """Log-mels and labels of these tracks; what is missing in the feature cache is computed again."""
+        """Log-mels and labels of these tracks; what is missing in the feature cache is computed again.
+
+        A track whose genre is null has none: it teaches what else is known of it.
+        """
         log_mels = CachedLogMels(self._cache, self.root, tracks["content_hash"].tolist(), tracks["path"].tolist())
+        known = tracks["genre"].notna().to_numpy(bool)
+        labels = np.full(len(tracks), UNLABELLED, dtype=np.int64)
+        labels[known] = self.indices(tracks[known])
         return Examples.of(
             log_mels,
-            self.indices(tracks),
+            labels,
             classes=len(self.labels),
             tags=self.tags.of(tracks["track_id"]),
             places=self.places.reindex(tracks["track_id"]).to_numpy(np.float32),
         )
+
+    def told(self, track_ids: "pd.Series[str]", *, tags: bool = True, places: bool = True) -> NDArray[np.bool_]:
+        """Whether listeners told anything of each track: of its ``tags``, or its place among ``places``."""
+        of_tags = (self.tags.of(track_ids)[:, 1] > 0).any(axis=1)
+        return (of_tags & tags) | (track_ids.isin(self.places.index).to_numpy(bool) & places)
 
     @cached_property
     def places(self) -> pd.DataFrame:
@@ -169,3 +188,21 @@ def load_material(root: Path, frontend: Frontend, *, towards_listeners: bool = F
     splits = pd.read_parquet(root / SPLITS)[["track_id", "split", "group", "genre"]]
     tracks = features.merge(splits, on="track_id", validate="one_to_one").sort_values("track_id")
     return Material(tracks.reset_index(drop=True), root, frontend, load_tags(root), towards_listeners)
+
+
+def hear(tracks: pd.DataFrame, root: Path, frontend: Frontend) -> None:
+    """Log-mels of recordings into the feature cache, on all cores; what is there already is left alone.
+
+    Args:
+        tracks: Rows with ``content_hash`` and ``path``.
+        root: The project's folder.
+        frontend: Whose log-mels.
+
+    Raises:
+        AudioError: A recording cannot be decoded any more.
+        CatalogueError: One is not there, or no longer what it was at its import.
+    """
+    names = zip(tracks["content_hash"], tracks["path"], strict=True)
+    jobs = [Job(name, partial(read_recording, root, path, name)) for name, path in names]
+    found = extract(jobs, Wanted(root / FEATURE_CACHE, frontend, descriptors=False))
+    deque(progress(found, description="features", total=len(jobs)), maxlen=0)

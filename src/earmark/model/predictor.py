@@ -41,7 +41,7 @@ class Predictor(ABC):
         labels: The genres, in the order of the probabilities.
         frontend: How waveforms become spectrograms; waveforms are expected at ``frontend.sample_rate_hz``.
         trained_on: Content hashes of the recordings it was fitted to, those included that it was calibrated on.
-        data_hash: Names the data it was fitted to: the training part's tracks and labels.
+        data_hash: Names the data it was fitted to and held against: tracks, labels, tags.
         tags: The tags it was taught, in the order of their shares.
         calibration: How sure it is; None before it has been calibrated.
     """

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from earmark.catalogue.track import GENRE_TAG, read_tracks
+from earmark.catalogue.hearing import listened_to
+from earmark.catalogue.track import GENRE_TAG
 from earmark.feedback.estimates.categories import SURE, Clustering, categorise
 from earmark.feedback.estimates.files import Evidence, read_evidence
 from earmark.feedback.estimates.words import OWN_WORDS
 from earmark.files import read_json, replacing, write_json
 from earmark.params import Params
-from earmark.workspace import CATALOGUE, CATEGORIES, CATEGORIES_SUMMARY, CATEGORY_NAMES, EVIDENCE
+from earmark.workspace import CATEGORIES, CATEGORIES_SUMMARY, CATEGORY_NAMES, EVIDENCE
 
 
 def run(params: Params, root: Path) -> None:
@@ -30,7 +31,7 @@ def run(params: Params, root: Path) -> None:
     evidence = read_evidence(root / EVIDENCE)
     if few := 0 < evidence.listeners < params.feedback.min_listeners:
         evidence = evidence.without_listeners()
-    tracks = read_tracks(root / CATALOGUE).set_index("track_id").reindex(evidence.track_ids)
+    tracks = listened_to(root, params.catalogue.collection).set_index("track_id").reindex(evidence.track_ids)
     before, highest = _before(root, evidence.track_ids)
     played = evidence.pairs[evidence.pairs["plays"] > 0]
     heard = np.bincount(played["track"], minlength=len(evidence.track_ids))

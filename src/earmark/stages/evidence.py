@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from earmark.catalogue.track import read_tracks
+from earmark.catalogue.hearing import listened_to
+from earmark.catalogue.labels.matching import Known
 from earmark.feedback.estimates.evidence import pair_up
 from earmark.feedback.estimates.factors import factorise
 from earmark.feedback.estimates.files import Evidence, write_evidence
@@ -13,7 +14,7 @@ from earmark.feedback.snapshot import LISTENERS, table_of
 from earmark.feedback.tracks import Tracks
 from earmark.files import write_json
 from earmark.params import Params
-from earmark.workspace import CATALOGUE, EVIDENCE, EVIDENCE_SUMMARY, SNAPSHOTS
+from earmark.workspace import EVIDENCE, EVIDENCE_SUMMARY, SNAPSHOTS
 
 
 def run(params: Params, root: Path) -> None:
@@ -24,8 +25,10 @@ def run(params: Params, root: Path) -> None:
         FeedbackError: There is no such snapshot.
     """
     snapshot = root / SNAPSHOTS / params.feedback.snapshot
-    catalogue = read_tracks(root / CATALOGUE).sort_values("track_id", ignore_index=True)
-    listening = read_listening(snapshot, catalogue, Tracks.at(root / CATALOGUE), params.feedback.bot_days)
+    catalogue = listened_to(root, params.catalogue.collection)
+    columns = (catalogue[name].astype(object).where(catalogue[name].notna(), None) for name in Known._fields)
+    known = Tracks(map(Known._make, zip(*columns, strict=True)))
+    listening = read_listening(snapshot, catalogue, known, params.feedback.bot_days)
     pairs = pair_up(listening.doings, listening.now_us, params.targets)
     factors = factorise(pairs, params.categories)
     said = in_vocabulary(

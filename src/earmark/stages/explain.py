@@ -1,4 +1,4 @@
-"""Stage `explain`: which frequency bands the network heeds for each genre, and whether that is true.
+"""Stage `explain`: which frequency bands and moments the network heeds for each genre, and whether that is true.
 
 Attributions (integrated gradients) are told for songs of the validation part; where the split has left none, for songs
 of training. They are true where wiping out what they name hurts the answer more than wiping out as much at random. What
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from earmark.errors import ModelError
 from earmark.files import replacing, write_json
@@ -20,15 +21,15 @@ from earmark.model.material import load_material
 from earmark.model.network.predictor import NetworkPredictor
 from earmark.model.predictor import load_predictor
 from earmark.model.reasons.attribution import band_centres_hz, gain_of, mean_spectrum
-from earmark.model.reasons.explaining import Heeded, chosen_baseline, explain_class
+from earmark.model.reasons.explaining import PARTS, Heeded, Mean, chosen_baseline, explain_class
 from earmark.params import Evaluation, Explanation, Params
-from earmark.workspace import ATTRIBUTION, ATTRIBUTION_SUMMARY, NETWORK
+from earmark.workspace import ATTRIBUTION, ATTRIBUTION_MOMENTS, ATTRIBUTION_SUMMARY, NETWORK
 
 MEAN_OF = 64  # training songs
 
 
 def run(params: Params, root: Path) -> None:
-    """Write reports/attribution.json and attribution.csv.
+    """Write reports/attribution.csv (bands), attribution_moments.csv and attribution.json (both, and the test of them).
 
     Raises:
         ModelError: The network is missing.
@@ -59,52 +60,70 @@ def run(params: Params, root: Path) -> None:
                 explain_class(network, log_mels, groups, label, how, params.evaluation, baseline=baselines[chosen])
             )
     summary = summarise(heeded, params.evaluation, how)
-    bands = table(heeded, network)
-    for name, rows in bands.groupby("class", sort=False):
-        summary["classes"][str(name)]["bands"] = rows.drop(columns="class").to_dict("list")
+    tables = {"bands": bands(heeded, network), "moments": moments(heeded)}
+    for what, table in tables.items():
+        for name, rows in table.groupby("class", sort=False):
+            summary["classes"][str(name)][what] = rows.drop(columns="class").to_dict("list")
     spectrum = [float(f"{value:.6g}") for value in baselines[chosen].flatten().tolist()]
     write_json(root / ATTRIBUTION_SUMMARY, {"part": part, "baseline": chosen, "baseline_spectrum": spectrum, **summary})
-    with replacing(root / ATTRIBUTION) as path:
-        bands.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+    for path, table in zip((ATTRIBUTION, ATTRIBUTION_MOMENTS), tables.values(), strict=True):
+        with replacing(root / path) as written:
+            table.to_csv(written, index=False, float_format="%.6g", lineterminator="\n")
+    passed = [one["passes"] for one in summary["classes"].values()]
     print(
         f"explain: {summary['songs']} songs against {chosen}; wiping out what is named costs {summary['gain']:+.3f} "
-        f"[{summary['gain_low']:+.3f}, {summary['gain_high']:+.3f}] of the probability more than at random",
+        f"[{summary['gain_low']:+.3f}, {summary['gain_high']:+.3f}] of the probability more than at random; so it does "
+        f"for {sum(passed)} of {len(passed)} genres alone",
         file=sys.stderr,
     )
 
 
 def summarise(heeded: list[Heeded], how: Evaluation, explanation: Explanation) -> dict[str, Any]:
-    """``gain`` with its interval over all songs, and by class with ``songs`` and ``gap``: the deletion test."""
-    gains = np.concatenate([one.gains for one in heeded], axis=1)
-    groups = np.concatenate([one.groups for one in heeded])
+    """The deletion test, over all songs and by class.
+
+    Returns:
+        ``songs``, ``artists``, ``gain`` with its interval, and whether it ``passes``: the whole interval is above 0,
+        and that of several artists. By class also ``gap``. Gains are the probability lost by wiping out what is named
+        first, beyond that lost at random.
+    """
+
+    def tested(gains: NDArray[np.float64], groups: NDArray[np.object_]) -> dict[str, Any]:
+        gain = gain_of(gains, groups, how, seed=explanation.seed)
+        artists = len(set(groups))  # one says nothing of others
+        return {"artists": artists, **_rounded(gain.flat("gain")), "passes": gain.low > 0 and artists > 1}
+
+    every = tested(
+        np.concatenate([one.gains for one in heeded], axis=1), np.concatenate([one.groups for one in heeded])
+    )
     return {
         "songs": sum(one.songs for one in heeded),
-        **_rounded(gain_of(gains, groups, how, seed=explanation.seed).flat("gain")),
+        **every,
         "classes": {
-            one.label: {
-                "songs": one.songs,
-                **_rounded(gain_of(one.gains, one.groups, how, seed=explanation.seed).flat("gain")),
-                **_rounded({"gap": one.gap}),
-            }
+            one.label: {"songs": one.songs, **tested(one.gains, one.groups), **_rounded({"gap": one.gap})}
             for one in heeded
         },
     }
 
 
-def table(heeded: list[Heeded], network: NetworkPredictor) -> pd.DataFrame:
+def bands(heeded: list[Heeded], network: NetworkPredictor) -> pd.DataFrame:
     """``class, band_hz, importance, low, high``: what each band adds to the log odds of its class, in nats."""
-    hertz = band_centres_hz(network.frontend)
+    hertz = band_centres_hz(network.frontend).round(1)
+    return _table({one.label: one.bands for one in heeded}, "band_hz", hertz)
+
+
+def moments(heeded: list[Heeded]) -> pd.DataFrame:
+    """``class, moment, importance, low, high``: what each tenth of a song adds, in nats per second.
+
+    ``moment`` is its middle, as a share of the song.
+    """
+    middles = ((np.arange(PARTS) + 0.5) / PARTS).round(6)
+    return _table({one.label: one.moments for one in heeded}, "moment", middles)
+
+
+def _table(means: dict[str, Mean], where: str, places: NDArray[np.float64]) -> pd.DataFrame:
     frames = [
-        pd.DataFrame(
-            {
-                "class": one.label,
-                "band_hz": hertz.round(1),
-                "importance": one.bands,
-                "low": one.bands_low,
-                "high": one.bands_high,
-            }
-        )
-        for one in heeded
+        pd.DataFrame({"class": label, where: places, "importance": mean.value, "low": mean.low, "high": mean.high})
+        for label, mean in means.items()
     ]
     found = pd.concat(frames, ignore_index=True)
     for name in ("importance", "low", "high"):

@@ -2,6 +2,9 @@
 
 Nothing rests on it: the forest has made its own choice before, or none. All descriptors and those that are surely
 important are held against each other whatever ``forest.features`` says, so that the reader can decide.
+
+Held-out songs are asked of forests as small as those that choose descriptors: more trees would change a score by less
+than other artists do. Test songs are asked of forests as large as params.yaml says.
 """
 
 import dataclasses
@@ -19,9 +22,10 @@ from earmark.model.material import Material, load_material
 from earmark.model.predictor import load_predictor
 from earmark.model.reasons.forest_importance import Crossed, answer_of, importance_of, predicted, side_by_side
 from earmark.model.reasons.importance import Importance
+from earmark.model.trees.features import TREES
 from earmark.model.trees.fitting import fitted
 from earmark.model.trees.predictor import ForestPredictor
-from earmark.params import Params
+from earmark.params import Forest, Params
 from earmark.workspace import FAMILY_IMPORTANCE, FOREST, IMPORTANCE, SELECTION
 
 FOLDS = 5  # where calibration.folds is 0; fewer where a genre has fewer groups
@@ -54,12 +58,17 @@ def run(params: Params, root: Path) -> None:
     parts = parts_of(material, folds, params.training.seed)
     crossed: dict[Features, Crossed] = {}
     for features in _BOTH if params.forest.features in _BOTH else (*_BOTH, params.forest.features):
-        how = dataclasses.replace(params.forest, features=features)
+        how = dataclasses.replace(_smaller(params.forest), features=features)
         crossed[features] = Crossed([fitted(part.fitted, material, how, tags=False) for part in parts], parts)
     found = importance_of(crossed[params.forest.features], material, params.evaluation, params.forest.seed)
     selection = _selection(crossed["all"], crossed["sure"], shipped, material, params)
     _write(root, found, selection)
     _tell(found, selection)
+
+
+def _smaller(how: Forest) -> Forest:
+    """Boosting keeps its rounds: fewer would be another model."""
+    return dataclasses.replace(how, trees=min(how.trees, TREES)) if how.kind == "random_forest" else how
 
 
 def _selection(

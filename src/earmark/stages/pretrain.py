@@ -4,24 +4,19 @@ import hashlib
 import json
 import sys
 import time
-from collections import deque
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from earmark.audio.extraction import Job, Wanted, extract
 from earmark.audio.features import FeatureCache
-from earmark.catalogue.reading import read_recording
-from earmark.catalogue.tags import artist_keys
+from earmark.catalogue.hearing import to_hear
 from earmark.catalogue.track import read_tracks
 from earmark.model.encoders.network_encoder import NetworkEncoder
-from earmark.model.material import CachedLogMels
+from earmark.model.material import CachedLogMels, hear
 from earmark.model.network.contrast import Passed
 from earmark.model.network.learning import Settings
 from earmark.model.network.pretraining import pretrain
 from earmark.params import Params, to_dict
-from earmark.progress import progress
 from earmark.workspace import (
     CHECKPOINTS,
     COLLECTIONS,
@@ -32,8 +27,6 @@ from earmark.workspace import (
     SPLITS,
     TRACKS,
 )
-
-_ABOUT_LABELS = ("genre_", "label_")  # rules of expectations.yaml whose names begin so refuse labels, not music
 
 
 def run(params: Params, root: Path) -> None:
@@ -52,9 +45,7 @@ def run(params: Params, root: Path) -> None:
         pd.read_csv(root / QUARANTINE, dtype=str),
     )
     names, paths = tracks["content_hash"].tolist(), tracks["path"].tolist()
-    jobs = [Job(name, partial(read_recording, root, path, name)) for name, path in zip(names, paths, strict=True)]
-    found = extract(jobs, Wanted(root / FEATURE_CACHE, params.frontend, descriptors=False))
-    deque(progress(found, description="features", total=len(jobs)), maxlen=0)
+    hear(tracks, root, params.frontend)
     settings = Settings(params.frontend, params.network, params.training, params.augmentation)
     network = pretrain(
         CachedLogMels(FeatureCache(root / FEATURE_CACHE, params.frontend), root, names, paths),
@@ -63,36 +54,8 @@ def run(params: Params, root: Path) -> None:
         checkpoints=root / CHECKPOINTS / f"pretraining-{_key(names, params)}",
         on_epoch=_Teller(params.pretraining.epochs),
     )
-    NetworkEncoder(frozenset(names), network, params.network, params.frontend).save(root / PRETRAINED)
-
-
-def to_hear(
-    tracks: pd.DataFrame, splits: pd.DataFrame, duplicates: pd.DataFrame, quarantine: pd.DataFrame
-) -> pd.DataFrame:
-    """The recordings that pretraining may hear, one of each set of copies, sorted by content hash.
-
-    All of the collection, but what is on the test side: no recording that is tested, no copy of one, and nothing by its
-    artist, labelled or not. What was refused for its sound or its licence is left out; a missing or withdrawn label is
-    no reason.
-
-    Args:
-        tracks: The collection, columns as in `earmark.catalogue.track.SCHEMA`.
-        splits: As the stage `split` writes them.
-        duplicates: As the stage `duplicates` writes them.
-        quarantine: As the stage `validate` writes it.
-    """
-    about_sound = quarantine[~quarantine["rule"].str.startswith(_ABOUT_LABELS)]
-    tracks = tracks.merge(duplicates[["track_id", "duplicate_group", "unreadable"]], on="track_id", how="left")
-    tracks["artist_key"] = artist_keys(tracks["artist"])
-    tested = tracks["track_id"].isin(splits.loc[splits["split"] == "test", "track_id"])
-    known = -1
-    while known < (known := int(tested.sum())):  # a copy of a copy, an artist of either: until no more come in
-        for name in ("group", "duplicate_group", "artist_key", "content_hash"):
-            tested |= tracks[name].isin(tracks.loc[tested, name].dropna())
-    tracks["copies"] = tracks["duplicate_group"].fillna(tracks["content_hash"])
-    unfit = tracks["track_id"].isin(about_sound["track_id"]) | tracks["unreadable"].notna()
-    heard = tracks[~tested & ~unfit].sort_values(["content_hash", "path"])
-    return heard.drop_duplicates("copies")[["track_id", "content_hash", "path"]].reset_index(drop=True)
+    learnt = NetworkEncoder(frozenset(names), network, params.network, params.frontend, labelled=False)
+    learnt.save(root / PRETRAINED)
 
 
 def _key(names: list[str], params: Params) -> str:

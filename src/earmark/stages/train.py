@@ -1,4 +1,7 @@
-"""Stage `train`: the convolutional network, from cached log-mels and the split."""
+"""Stage `train`: the convolutional network, from cached log-mels and the split.
+
+Songs that were refused for want of a genre alone teach the other heads, where listeners told anything of them.
+"""
 
 import csv
 import dataclasses
@@ -13,20 +16,48 @@ import numpy as np
 import pandas as pd
 import torch
 
-from earmark.errors import ModelError
+from earmark.catalogue.hearing import akin, unlabelled
+from earmark.catalogue.track import read_tracks
 from earmark.files import replacing
-from earmark.model.encoders.loading import is_none
 from earmark.model.held_out import Part, calibration_of, held_out, parts_of
-from earmark.model.material import Material, load_material
+from earmark.model.material import Material, hear, load_material
 from earmark.model.network.network import MusicNetwork
 from earmark.model.network.predictor import NetworkPredictor
 from earmark.model.network.relabelling import relabelled
-from earmark.model.network.starting import Start, read_start
+from earmark.model.network.starting import UNDESCRIBED, Start, check_unheard, start_at
 from earmark.model.network.training import Epoch, Settings, fit, is_first_process
 from earmark.model.scoring import answers_of
 from earmark.model.trees.fitting import cross_fitted
 from earmark.params import Params, to_dict
-from earmark.workspace import CHECKPOINTS, LEARNING_CURVE, NETWORK
+from earmark.workspace import (
+    CHECKPOINTS,
+    COLLECTIONS,
+    DUPLICATES,
+    LEARNING_CURVE,
+    NETWORK,
+    QUARANTINE,
+    SPLITS,
+    TRACKS,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Lesson:
+    """What one network is taught.
+
+    Attributes:
+        part: Tracks with a genre, and those that are kept from it.
+        beside: Tracks without one that teach what listeners told of them: columns ``track_id, content_hash, path,
+            genre``, the last one null. None of them is akin to a track that is kept from the network.
+    """
+
+    part: Part
+    beside: pd.DataFrame
+
+    @property
+    def fitted(self) -> pd.DataFrame:
+        """All that the network is fitted to, tracks without a genre last."""
+        return pd.concat([self.part.fitted, self.beside]) if len(self.beside) else self.part.fitted
 
 
 def run(params: Params, root: Path) -> None:
@@ -36,24 +67,26 @@ def run(params: Params, root: Path) -> None:
     under a name that follows from the data and the settings. Of several networks those that are fitted are kept there.
 
     Raises:
+        AudioError: A song without a genre cannot be decoded any more.
         CatalogueError: The training part has fewer than two genres, or too few groups to be divided so often.
-        ModelError: The weights to start from are missing, do not fit, or have heard songs of the test.
+        ModelError: The weights to start from are missing, do not fit, or know songs that are held out.
     """
     material = load_material(root, params.frontend, towards_listeners=params.network.embedding == "listeners")
-    start = _start(root, params.training.start_from, material)
+    parts = parts_of(material, params.calibration.folds, params.training.seed, repeats=params.calibration.repeats)
+    start = _start(root, params.training.start_from, material, parts)
     training = dataclasses.replace(params.training, start_from=str(root / params.training.start_from) if start else "")
     settings = Settings(params.frontend, params.network, training, params.augmentation)
-    parts = parts_of(material, params.calibration.folds, params.training.seed, repeats=params.calibration.repeats)
+    lessons = _lessons(parts, material, params, root)
     networks, histories = [], []
     finished = root / CHECKPOINTS / "finished"
-    for number, part in enumerate(parts):
+    for number, lesson in enumerate(lessons):
         settings = dataclasses.replace(settings, training=dataclasses.replace(training, seed=training.seed + number))
-        key = _key(part, material, settings, start)
+        key = _key(lesson, material, settings, start)
         kept = finished / f"{key}.pt"
         if not kept.is_file():
             if len(parts) > 1:
                 print(f"network {number + 1} of {len(parts)}", file=sys.stderr)
-            found = _fitted(part, material, settings, root / CHECKPOINTS / key)
+            found = _fitted(lesson, material, settings, root / CHECKPOINTS / key)
             if is_first_process():
                 _keep(found, kept)
         network, history = torch.load(kept, weights_only=False) if kept.is_file() else found
@@ -61,7 +94,7 @@ def run(params: Params, root: Path) -> None:
         histories.append(history)
     if not is_first_process():
         return  # of several that train together, one writes
-    predictor = _predictor(tuple(networks), material, parts, params)
+    predictor = _predictor(tuple(networks), material, lessons, params)
     if start:
         predictor = dataclasses.replace(predictor, trained_on=predictor.trained_on | start.trained_on)
     own = [dataclasses.replace(predictor, networks=(network,)) for network in networks]
@@ -77,12 +110,52 @@ def run(params: Params, root: Path) -> None:
     shutil.rmtree(finished, ignore_errors=True)
 
 
-def _fitted(part: Part, material: Material, settings: Settings, checkpoints: Path) -> tuple[MusicNetwork, list[Epoch]]:
-    examples = material.examples(part.fitted)
+def _lessons(parts: list[Part], material: Material, params: Params, root: Path) -> list[Lesson]:
+    """One for each part; log-mels of the tracks without a genre are in the feature cache afterwards."""
+    found = _without_genre(material, params, root)
+    if found.empty:
+        return [Lesson(part, found) for part in parts]
+    tracks = read_tracks(root / COLLECTIONS / params.catalogue.collection / TRACKS)
+    duplicates = pd.read_parquet(root / DUPLICATES)
+    lessons = []
+    for part in parts:
+        kin = tracks.loc[akin(tracks, duplicates, part.held["track_id"]), "track_id"]
+        lessons.append(Lesson(part, found[~found["track_id"].isin(kin)]))
+    used = pd.concat([lesson.beside for lesson in lessons]).drop_duplicates("track_id")
+    if len(used):
+        hear(used, root, params.frontend)
+        if is_first_process():
+            songs = "1 song without a genre teaches" if len(used) == 1 else f"{len(used):,} songs without a genre teach"
+            print(f"train: {songs} what listeners told of {'it' if len(used) == 1 else 'them'}", file=sys.stderr)
+    return lessons
+
+
+def _without_genre(material: Material, params: Params, root: Path) -> pd.DataFrame:
+    """Tracks that were refused for their label alone, and of which listeners told anything that a head learns."""
+    nothing = pd.DataFrame({name: pd.Series(dtype="str") for name in ("track_id", "content_hash", "path", "genre")})
+    if not (root / QUARANTINE).is_file():
+        return nothing
+    quarantine = pd.read_csv(root / QUARANTINE, dtype=str)
+    how = params.training
+    refused = quarantine["track_id"].dropna().drop_duplicates()
+    told: pd.Series[str] = refused[material.told(refused, tags=how.tag_share > 0, places=how.embedding_share > 0)]
+    if told.empty:
+        return nothing
+    tracks = read_tracks(root / COLLECTIONS / params.catalogue.collection / TRACKS)
+    found = unlabelled(tracks, pd.read_parquet(root / SPLITS), pd.read_parquet(root / DUPLICATES), quarantine)
+    found = found[found["track_id"].isin(told)]
+    return found.assign(genre=pd.Series(None, index=found.index, dtype="str"))
+
+
+def _fitted(
+    lesson: Lesson, material: Material, settings: Settings, checkpoints: Path
+) -> tuple[MusicNetwork, list[Epoch]]:
+    part, examples = lesson.part, material.examples(lesson.fitted)
     if settings.training.relabelling:
         doubt = cross_fitted(part.fitted, material, settings.training.seed)
-        genres = relabelled(examples.genres, doubt, settings.training.relabelling)
-        examples = dataclasses.replace(examples, genres=genres.astype(np.float32))
+        known, unknown = np.split(examples.genres, [len(part.fitted)])
+        genres = relabelled(known, doubt, settings.training.relabelling).astype(np.float32)
+        examples = dataclasses.replace(examples, genres=np.concatenate([genres, unknown]))
     return fit(
         examples,
         material.examples(part.held) if len(part.held) else None,
@@ -101,45 +174,44 @@ def _keep(found: tuple[MusicNetwork, list[Epoch]], path: Path) -> None:
         torch.save(found, part)
 
 
-def _start(root: Path, folder: str, material: Material) -> Start | None:
+def _start(root: Path, folder: str, material: Material, parts: list[Part]) -> Start | None:
     """The weights that training starts from, or None where ``training.start_from`` names none.
 
     Raises:
-        ModelError: They are not there, or were fitted to songs that are for testing.
+        ModelError: They are not there, or were fitted to songs that are held out, for testing or for calibration.
     """
-    if not folder or is_none(root / folder):
+    start = start_at(root, folder)
+    if start is None:
         return None
-    start = read_start(root / folder)
-    if known := material.hashes(material.part("test")) & start.trained_on:
-        raise ModelError(
-            f"The weights in training.start_from were trained on {len(known)} of the test songs: the test would be of "
-            "songs that they know. Start from weights of another catalogue, or of `earmark pretrain`."
-        )
+    held = frozenset[str]().union(*(material.hashes(part.held) for part in parts))
+    check_unheard(start, tested=material.hashes(material.part("test")), held=held)
+    if not start.described and is_first_process():
+        print(f"train: {UNDESCRIBED}", file=sys.stderr)
     return start
 
 
 def _predictor(
-    networks: tuple[MusicNetwork, ...], material: Material, parts: list[Part], params: Params
+    networks: tuple[MusicNetwork, ...], material: Material, lessons: list[Lesson], params: Params
 ) -> NetworkPredictor:
-    heard = pd.concat([tracks for part in parts for tracks in (part.fitted, part.held)])
+    heard = pd.concat([tracks for lesson in lessons for tracks in (lesson.fitted, lesson.part.held)])
     return NetworkPredictor(
         labels=material.labels,
         frontend=params.frontend,
         trained_on=material.hashes(heard),
-        data_hash=material.data_hash,
+        data_hash=material.hash_of(heard),
         tags=material.tags.names,
         networks=networks,
         how=params.network,
     )
 
 
-def _key(part: Part, material: Material, settings: Settings, start: Start | None) -> str:
-    """Names this very training: what it learns from, and how."""
+def _key(lesson: Lesson, material: Material, settings: Settings, start: Start | None) -> str:
+    """Names this very training: what it learns from, what its curve is drawn on, and how."""
     how = dataclasses.replace(
         settings, training=dataclasses.replace(settings.training, start_from=start.digest if start else "")
     )
-    fitted = sorted(part.fitted["content_hash"])
-    content = json.dumps([material.data_hash, fitted, material.tags.names, to_dict(how)], sort_keys=True)
+    data = [material.hash_of(tracks) for tracks in (lesson.fitted, lesson.part.held)]
+    content = json.dumps([data, material.labels, material.tags.names, to_dict(how)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

@@ -5,8 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
 from tested_songs import HOW, asked, calibrated, said
 
+from earmark.model.calibration.novelty import fit_familiar
 from earmark.model.evaluation.sureness import reliability, risk_coverage_curves, sureness
 
 
@@ -70,6 +73,26 @@ class TestPromises:
         found = of(far, actual, calibrations={"ear": replace(calibration, threshold=half)})
         assert found["abstained"] == pytest.approx(0.5, abs=0.01)
         assert 0.25 <= found["unlike"] < 0.29  # a hundred far ones, and now and then a familiar one
+
+    def test_of_forty_artists_it_is_warned_of_what_lies_further_off_than_all_of_them(self):
+        rng = np.random.default_rng(3)
+        training, held = rng.normal(size=(200, 2)), rng.normal(size=(80, 2))
+        familiar = fit_familiar(training, held, seed=0, groups=np.arange(80) // 2)
+        told, actual, _, calibration = calibrated()
+        far = replace(told, embeddings=rng.normal(size=(400, 2)) + np.where(np.arange(400)[:, None] < 100, 50.0, 0.0))
+        found = of(far, actual, calibrations={"ear": replace(calibration, familiar=familiar)})
+        scaler = StandardScaler().fit(training)
+        nearest = NearestNeighbors(n_neighbors=10).fit(scaler.transform(training))
+        known, asked_of = (nearest.kneighbors(scaler.transform(each))[0][:, -1] for each in (held, far.embeddings))
+        assert found["unlike"] == pytest.approx(np.mean(asked_of > known.max()))
+        assert found["unlike"] >= 0.25
+        assert found["unlike_nominal"] == pytest.approx(1 / 41)
+
+    def test_of_many_artists_it_is_promised_that_at_most_one_familiar_song_of_a_hundred_is_warned_of(self):
+        told, actual, _, calibration = calibrated()  # of 400 held-out songs, each for itself
+        found = of(told, actual, calibrations={"ear": calibration})
+        assert found["unlike_nominal"] == 0.01
+        assert found["unlike"] <= 0.03
 
 
 class TestCurves:

@@ -52,7 +52,10 @@ def segment_mixing(excerpts: Tensor, labels: Tensor, share: float, generator: Ge
 
 
 def _beta(alpha: float, generator: Generator) -> float:
-    """One draw from Beta(alpha, alpha), by Jöhnk's method: torch's own takes no generator."""
+    """One draw from Beta(alpha, alpha), by Jöhnk's method: torch's own takes no generator.
+
+    Of about 4**alpha pairs of draws one is taken: few for the small alphas that mixup is used with.
+    """
     while True:
         first, second = (
             float(torch.rand((), generator=generator, device=generator.device, dtype=torch.float64)) ** (1 / alpha)

@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.errors import ModelError
+from earmark.model.answers import Floats
 from earmark.model.calibration.reliability import bins_for
 from earmark.model.calibration.temperature import FLOOR
 from earmark.model.comparing.cost import Cost
+from earmark.model.comparing.groups import by_group
+from earmark.model.comparing.promises import PROMISES, Kept, Promise, Promised, promises
 from earmark.model.metrics import Score
 from earmark.params import Evaluation
-
-Floats = NDArray[np.float64]
 
 FEWEST_TRACKS = 10  # of which a tag has to be known
 _BLOCK = 200  # draws at a time, so that memory does not grow with their number
@@ -41,12 +42,14 @@ class Said:
         genres: Their probabilities, shape ``(tracks, labels)``.
         tags: The tags it knows.
         shares: Their shares, shape ``(tracks, tags)``.
+        promised: How sure it says to be; None where it is not calibrated.
     """
 
     labels: tuple[str, ...]
     genres: Floats
     tags: tuple[str, ...]
     shares: Floats
+    promised: Promised | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ class Comparison:
             Davison and Hinkley, "Bootstrap Methods and their Application", 1997, ch. 5).
         classes: By genre, those of the tracks.
         tags: By tag, those that both know and that are known of enough tracks.
+        promises: How sets, intervals and abstentions came out, of what at least one of the two promises.
         unknown_to_ours: Genres of the tracks that we do not know; our answers there count as wrong.
         unknown_to_theirs: The same of the other.
         our_cost: What an answer costs; None where it was not measured.
@@ -138,6 +142,7 @@ class Comparison:
     ece: Measure
     classes: tuple[ClassMeasures, ...]
     tags: tuple[TagMeasures, ...] = ()
+    promises: tuple[Promise, ...] = ()
     unknown_to_ours: tuple[str, ...] = ()
     unknown_to_theirs: tuple[str, ...] = ()
     our_cost: Cost | None = None
@@ -159,14 +164,18 @@ def compare(ours: Said, theirs: Said, truth: Truth, how: Evaluation) -> Comparis
     genres = sorted({*truth.genres, *ours.labels, *theirs.labels})
     actual = np.array([genres.index(genre) for genre in truth.genres])
     sides = [_Side.of(said, genres, actual, group) for said in (ours, theirs)]
-    there = _by_group(np.eye(len(genres))[actual], group)
+    there = by_group(np.eye(len(genres))[actual], group)
     shared = [tag for tag in truth.tags if tag in ours.tags and tag in theirs.tags and _known(truth, tag)]
     tags = [_Tags.of(said, truth, shared, group) for said in (ours, theirs)]
+    kept = [_kept(said, truth, group) for said in (ours, theirs)]
 
     def statistics(counts: Floats) -> Floats:
         """Of each draw ``(draws, groups)``, all there is to know, shape ``(draws, 2 sides, statistics)``."""
         drawn = counts @ there
-        each = [np.hstack([side.scores(counts, drawn), of_tags.r(counts)]) for side, of_tags in zip(sides, tags)]  # noqa: B905
+        each = [
+            np.hstack([side.scores(counts, drawn), of_tags.r(counts), own.shares(counts)])
+            for side, of_tags, own in zip(sides, tags, kept, strict=True)
+        ]
         return np.stack(each, axis=1)
 
     value, draws = bootstrap(statistics, len(names), how)
@@ -174,7 +183,9 @@ def compare(ours: Said, theirs: Said, truth: Truth, how: Evaluation) -> Comparis
     found = [_measure(value, draws, at, tracks, how.confidence) for at in range(len(MEASURES))]
     classes = [at for at in range(count) if there[:, at].any()]
     together = 1 - (1 - how.confidence) / len(classes)
-    firsts = len(MEASURES), len(MEASURES) + count, len(MEASURES) + 2 * count  # of recalls, of F1s, of tags
+    # Where recalls, F1s, tags and promises begin.
+    firsts = len(MEASURES), len(MEASURES) + count, len(MEASURES) + 2 * count, len(MEASURES) + 2 * count + len(shared)
+    sure = [_measure(value, draws, firsts[3] + at, tracks, how.confidence) for at in range(len(PROMISES))]
     return Comparison(
         tracks=tracks,
         groups=len(names),
@@ -199,6 +210,7 @@ def compare(ours: Said, theirs: Said, truth: Truth, how: Evaluation) -> Comparis
             TagMeasures(tag, _measure(value, draws, firsts[2] + at, _known(truth, tag), how.confidence))
             for at, tag in enumerate(shared)
         ),
+        promises=promises([(each.ours, each.theirs, each.difference) for each in sure], *kept),
         unknown_to_ours=tuple(sorted(set(truth.genres) - set(ours.labels))),
         unknown_to_theirs=tuple(sorted(set(truth.genres) - set(theirs.labels))),
     )
@@ -264,10 +276,10 @@ class _Side:
         edges = np.quantile(confidence, np.arange(1, count) / count, method="inverted_cdf")
         bins = np.eye(count)[np.searchsorted(edges, confidence)]  # equal confidences share a bin
         return cls(
-            hit=_by_group(one_hot * right[:, None], group),
-            said=_by_group(one_hot, group),
-            loss=_by_group(-np.log(true)[:, None], group)[:, 0],
-            off=_by_group(bins * (confidence - right)[:, None], group),
+            hit=by_group(one_hot * right[:, None], group),
+            said=by_group(one_hot, group),
+            loss=by_group(-np.log(true)[:, None], group)[:, 0],
+            off=by_group(bins * (confidence - right)[:, None], group),
         )
 
     def scores(self, counts: Floats, there: Floats) -> Floats:
@@ -303,7 +315,7 @@ class _Tags:
         answer = said.shares[:, [said.tags.index(tag) for tag in tags]]
         share, answer = share - share.mean(axis=0), answer - answer.mean(axis=0)  # small numbers cancel less
         products = (np.ones_like(share), share, answer, share**2, answer**2, share * answer)
-        return cls(np.stack([_by_group(weight * product, group) for product in products]))
+        return cls(np.stack([by_group(weight * product, group) for product in products]))
 
     def r(self, counts: Floats) -> Floats:
         """Weighted Pearson correlation of each draw and tag; 0 where a side is always the same, NaN without tracks."""
@@ -315,11 +327,14 @@ class _Tags:
         return np.asarray(np.where(total > 0, r, np.nan))
 
 
-def _by_group(values: Floats, group: NDArray[np.int64]) -> Floats:
-    """Sums of ``values``, shape ``(tracks, k)``, over each group, shape ``(groups, k)``."""
-    sums = np.zeros((int(group.max()) + 1, values.shape[1]))
-    np.add.at(sums, group, values)
-    return sums
+def _kept(said: Said, truth: Truth, group: NDArray[np.int64]) -> Kept:
+    """What ``said`` promises, beside what is true of its own genres and tags."""
+    true = np.array([said.labels.index(genre) if genre in said.labels else -1 for genre in truth.genres])
+    told = np.zeros((len(true), 2, len(said.tags)))
+    for at, tag in enumerate(said.tags):
+        if tag in truth.tags:
+            told[:, :, at] = truth.told[:, :, truth.tags.index(tag)]
+    return Kept.of(said.promised, true, told, group)
 
 
 def _measure(value: Floats, draws: Floats, at: int, tracks: int, confidence: float) -> Measure:

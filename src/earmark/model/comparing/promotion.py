@@ -4,17 +4,20 @@ Section `gates` of params.yaml says how much is needed; `comparison`, beside thi
 be passed:
 
 `comparable`
-    The test tracks that neither was trained on belong to at least 2 groups.
+    The test tracks that neither was trained on belong to at least 2 groups. And where the split was drawn anew since
+    the champion, so that more tracks are left out than compared, not more than half of those compared are worn (looked
+    at more than ``max_looks`` times): fresh ones are there, and only the champion's training keeps them out.
 `gain`
     The whole interval of the gain in accuracy lies above ``min_gain``. Or the challenger is as good and clearly
     cheaper: the whole interval lies above −``equal_margin`` (a test of non-inferiority; Piaggio et al., JAMA 308,
     2012), and latency or size is lower by the share ``cheaper`` at least, the other not higher by as much; so two
     models that are equally good never take each other's place in turn.
 `class_drop`
-    No genre's recall falls by more than ``max_class_drop``, as far as that is no chance. A genre blocks where all three
-    are true: the fall that was found is larger; its whole interval, widened by Bonferroni's correction for the number
-    of genres, lies below 0; and the two differ in at least 6 groups of its tracks (of 5 that differ, all fall by chance
-    in one case of 32; by a sign test that is not enough). Without a champion there is nothing to fall from.
+    No genre's recall falls by more than ``max_class_drop``. With ``class_drop_shown`` only a fall that is shown to be
+    more than chance blocks: its whole interval, widened by Bonferroni's correction for the number of genres, lies below
+    0; and the two differ in at least 6 groups of its tracks (of 5 that differ, all fall by chance in one case of 32; by
+    a sign test that is not enough). Without, every larger fall that was found blocks, which on few tracks is mostly
+    chance. Either way the verdict names what fell. Without a champion there is nothing to fall from.
 `ece`
     The expected calibration error is not shown to be above ``max_ece``: the interval's lower end is not.
 `latency`, `size`
@@ -110,6 +113,7 @@ def judge(
     version: str,
     champion: str | None,
     left_out: int = 0,
+    worn: int = 0,
     rolled_back: str | None = None,
     warnings: Sequence[str] = (),
 ) -> Verdict:
@@ -121,19 +125,14 @@ def judge(
         version: The challenger's version.
         champion: The champion's version, or None.
         left_out: How many test tracks could not be used.
+        worn: How many of those compared were looked at too often.
         rolled_back: When and why the challenger was rolled back, if that is the last that happened to it.
         warnings: Handed on.
     """
     found = comparison
     gain = _gain(found, gates)
     checked = (
-        Gate(
-            "comparable",
-            True,
-            f"{found.tracks} tracks of {found.groups} groups",
-            "2 groups",
-            "test tracks that neither of the two was trained on",
-        ),
+        _comparable(found, left_out, worn),
         gain,
         _class_drop(found.classes, gates, champion),
         _ece(found, gates),
@@ -158,6 +157,8 @@ def judge(
     if failed := [gate for gate in checked if not gate.passed and gate is not gain]:
         told = "; ".join(f"{gate.name} (found {gate.found}, needed {gate.needed})" for gate in failed)
         reason += f" It fails the gate{'s' if len(failed) > 1 else ''} {told}."
+    if checked[2].passed:
+        reason += _fallen(found.classes, gates, champion)
     return Verdict(
         promote=all(gate.passed for gate in checked),
         reason=reason + _aside(left_out) + _unknown(found, version, champion),
@@ -200,6 +201,17 @@ def incomparable(
     )
 
 
+def identical(*, version: str, champion: str) -> Verdict:
+    """The verdict where both versions are one model, to the byte: nothing would change, so nothing does."""
+    return Verdict(
+        promote=False,
+        reason=f"Version {version} and version {champion}, the champion, are the same model: nothing would change.",
+        challenger=version,
+        champion=champion,
+        gates=(Gate("comparable", False, "the same model", "two models", "all files of the two are equal"),),
+    )
+
+
 def unreadable(*, version: str, champion: str, why: str) -> Verdict:
     """The verdict where the champion cannot be read, as after a change of its format: somebody has to decide."""
     needed = "a champion that can be read"
@@ -216,6 +228,20 @@ def unreadable(*, version: str, champion: str, why: str) -> Verdict:
 def signed(score: Score) -> str:
     """``+0.123 [-0.004, +0.250]``."""
     return f"{score.value:+.3f} [{score.low:+.3f}, {score.high:+.3f}]"
+
+
+def _comparable(found: Comparison, left_out: int, worn: int) -> Gate:
+    told = f"{found.tracks} tracks of {found.groups} groups"
+    if 2 * worn > found.tracks and left_out > found.tracks:
+        return Gate(
+            "comparable",
+            False,
+            f"{told}, {worn} of them worn",
+            f"fresh tracks, for {left_out} are left out",
+            "the split was drawn anew, but one of the two was trained on most of the new test tracks; "
+            '`earmark promote --because "a fresh test set"` begins anew with a model of the new split',
+        )
+    return Gate("comparable", True, told, "2 groups", "test tracks that neither of the two was trained on")
 
 
 def _gain(found: Comparison, gates: Gates) -> Gate:
@@ -247,22 +273,45 @@ def _cheaper(ours: Cost | None, theirs: Cost | None, share: float) -> tuple[bool
 
 
 def _class_drop(classes: Sequence[ClassMeasures], gates: Gates, champion: str | None) -> Gate:
-    rule = f"no shown fall of more than {gates.max_class_drop:g}"
+    rule = f"no {'shown ' if gates.class_drop_shown else ''}fall of more than {gates.max_class_drop:g}"
     if champion is None:
         return Gate("class_drop", True, "no champion", rule, "without a champion no genre has a recall to fall from")
     falls = sorted((each for each in classes if each.fall.value < 0), key=lambda each: each.fall.value)
-    large = [each for each in falls if -each.fall.value > gates.max_class_drop]
-    shown = [each for each in large if each.fall.high < 0 and each.differing >= FEWEST_DIFFERING]
-    if shown:
-        why = "recall fell, and by more than chance: " + _listed(shown, _fall)
+    large = _large(classes, gates)
+    blocking = [each for each in large if _is_shown(each) or not gates.class_drop_shown]
+    if blocking:
+        why = "recall fell by more: " + _listed(blocking, _fall)
     elif large:
         why = "what fell by more may be chance, at so few differing groups or so wide an interval: "
         why += _listed(large, _fall)
     else:
         why = "no genre's recall fell by more"
-    worst = (shown or falls)[:1]
-    found = f"{worst[0].genre} {signed(worst[0].fall)}" if worst else "no fall"
-    return Gate("class_drop", not shown, found, rule, why)
+    worst = (blocking or falls)[:1]
+    found = f"{worst[0].genre} {signed(worst[0].fall)}, {_chance(worst[0])}" if worst else "no fall"
+    return Gate("class_drop", not blocking, found, rule, why)
+
+
+def _large(classes: Sequence[ClassMeasures], gates: Gates) -> list[ClassMeasures]:
+    """Genres that fell by more than is allowed, the worst first."""
+    large = [each for each in classes if -each.fall.value > gates.max_class_drop]
+    return sorted(large, key=lambda each: each.fall.value)
+
+
+def _is_shown(each: ClassMeasures) -> bool:
+    """Whether the genre's fall is more than chance."""
+    return each.fall.high < 0 and each.differing >= FEWEST_DIFFERING
+
+
+def _chance(each: ClassMeasures) -> str:
+    return "shown to be more than chance" if _is_shown(each) else "not shown to be more than chance"
+
+
+def _fallen(classes: Sequence[ClassMeasures], gates: Gates, champion: str | None) -> str:
+    """What fell by more than the margin, though the gate let it pass."""
+    large = _large(classes, gates) if champion is not None else []
+    if not large:
+        return ""
+    return f" Recall fell by more than {gates.max_class_drop:g}: {_listed(large, _fall)}."
 
 
 def _listed(classes: Sequence[ClassMeasures], tell: Callable[[ClassMeasures], str], most: int = 5) -> str:
@@ -271,7 +320,9 @@ def _listed(classes: Sequence[ClassMeasures], tell: Callable[[ClassMeasures], st
 
 
 def _fall(each: ClassMeasures) -> str:
-    return f"{each.genre} {signed(each.fall)} on {each.tracks} tracks, {each.differing} groups differ"
+    where = f"on {each.tracks} track{'' if each.tracks == 1 else 's'}, "
+    where += "1 group differs" if each.differing == 1 else f"{each.differing} groups differ"
+    return f"{each.genre} {signed(each.fall)} {where}, {_chance(each)}"
 
 
 def _ece(found: Comparison, gates: Gates) -> Gate:

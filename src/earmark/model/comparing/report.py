@@ -4,12 +4,19 @@ from collections.abc import Iterator, Sequence
 
 from earmark.model.comparing.comparison import LOWER_IS_BETTER, Comparison, Measure
 from earmark.model.comparing.cost import Cost
+from earmark.model.comparing.promises import Promise
 from earmark.model.comparing.promotion import Gate
 from earmark.model.metrics import Score
 
 Table = list[list[str]]
 
 _NAMES = {"accuracy": "accuracy", "f1_macro": "macro-F1", "log_loss": "log loss", "ece": "calibration error"}
+_PROMISES = {
+    "set_coverage": "sets hold the genre",
+    "set_size": "genres in a set",
+    "interval_coverage": "intervals hold the share",
+    "abstention": "not answered",
+}
 
 
 def lines(found: Comparison) -> Iterator[str]:
@@ -66,7 +73,7 @@ def _quality(found: Comparison, interval: str) -> Table:
     for name, said in _NAMES.items():
         measure = getattr(found, name)
         table.append([said, *_both(measure), _shown(measure, lower=name in LOWER_IS_BETTER)])
-    return table
+    return [*table, *([_PROMISES[each.name], *_each(each), _promised(each)] for each in found.promises)]
 
 
 def _classes(found: Comparison, interval: str) -> Table:
@@ -107,6 +114,24 @@ def _both(measure: Measure) -> list[str]:
         f"{measure.difference.value:+.3f}",
         f"[{measure.difference.low:+.3f}, {measure.difference.high:+.3f}]",
     ]
+
+
+def _each(promise: Promise) -> list[str]:
+    """As `_both`; a model that does not promise it has a dash."""
+    gain = promise.difference
+    return [
+        *("–" if score is None else f"{score.value:.3f}" for score in (promise.ours, promise.theirs)),
+        *(["–", "–"] if gain is None else [f"{gain.value:+.3f}", f"[{gain.low:+.3f}, {gain.high:+.3f}]"]),
+    ]
+
+
+def _promised(promise: Promise) -> str:
+    """Neither more nor less is better here, but what was promised."""
+    said = [None if each is None else f"{each:g}" for each in promise.promised]
+    known = [each for each in said if each is not None]
+    if len(known) == 2 and known[0] != known[1]:
+        return f"promised: {known[0]} by A, {known[1]} by B"
+    return f"promised: {known[0]}" if known else ""
 
 
 def _shown(measure: Measure, *, lower: bool) -> str:

@@ -42,8 +42,9 @@ def sureness(tested: Tested, how: Evaluation) -> dict[str, dict[str, float]]:
         ``log_loss``, ``brier`` and ``ece`` with intervals (that of ``ece`` leans upwards: it takes distances, and each
         draw adds to them), ``ece_by_chance`` and ``ece_by_chance_high``, ``accuracy_at_80_coverage`` and
         ``area_under_risk_coverage``. Where the model is calibrated also ``set_nominal``, ``set_coverage`` and
-        ``set_size`` with intervals, ``abstained``, ``unlike``, and where it has tags ``interval_nominal``,
-        ``interval_coverage`` with its interval and ``interval_width``.
+        ``set_size`` with intervals, ``abstained``, ``unlike`` (the share of songs that the predictor warns of) and
+        ``unlike_nominal`` (of songs like those of training it warns of so many at most), and where it has tags
+        ``interval_nominal``, ``interval_coverage`` with its interval and ``interval_width``.
     """
     draws = Draws(tested.groups, how)
     found = {}
@@ -108,7 +109,9 @@ def _of_promises(answers: Answers, calibration: Calibration, tested: Tested, dra
         "abstained": float(np.mean(confidence(answers.genres) < calibration.threshold)),
     }
     if calibration.familiar is not None:
-        found["unlike"] = float(np.mean(calibration.familiar.p_value(answers.embeddings) < UNLIKE))
+        familiar = calibration.familiar
+        found["unlike"] = float(np.mean(familiar.unlike(answers.embeddings, UNLIKE)))
+        found["unlike_nominal"] = max(UNLIKE, float(1.0 - familiar.weights.sum()))  # the weight of one more artist
     if calibration.intervals is not None and tested.tags:
         low, high = calibration.intervals.of(answers.shares)
         there = (tested.known[:, 1] > 0) & np.array([each is not None for each in calibration.intervals.multiples])

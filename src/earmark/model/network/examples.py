@@ -21,6 +21,7 @@ from earmark.model.network.excerpts import excerpt
 from earmark.model.network.resampling import drawn
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+UNLABELLED = -1  # the label of a recording without a genre
 Key = tuple[int, float]  # which track, and where in it: from 0, the first start of an excerpt, to 1, the last
 
 
@@ -30,8 +31,9 @@ class Examples:
 
     Attributes:
         log_mels: One array ``(frames, mels)`` a recording, in memory or looked up on disk when it is asked for.
-        labels: Index of each recording's genre, shape ``(tracks,)``.
-        genres: What to learn of the genre, shape ``(tracks, classes)``; rows sum to 1, and most have a single 1.
+        labels: Index of each recording's genre, or `UNLABELLED`, shape ``(tracks,)``.
+        genres: What to learn of the genre, shape ``(tracks, classes)``; rows sum to 1, and most have a single 1. Where
+            the genre is not known all are 0.
         tags: Share and weight of each tag, shape ``(tracks, 2, tags)``.
         places: Where listeners put each recording, shape ``(tracks, dims)``; NaN where that is not known.
     """
@@ -53,13 +55,20 @@ class Examples:
         places: NDArray[np.float32] | None = None,
     ) -> "Examples":
         """Of what there is: without tags, or without places, there are none of them to learn."""
+        genres = np.eye(classes, dtype=np.float32)[labels]
+        genres[labels == UNLABELLED] = 0.0
         return cls(
             log_mels,
             labels,
-            genres=np.eye(classes, dtype=np.float32)[labels],
+            genres=genres,
             tags=np.zeros((len(labels), 2, 0), np.float32) if tags is None else tags,
             places=np.zeros((len(labels), 0), np.float32) if places is None else places,
         )
+
+    @property
+    def all_labelled(self) -> bool:
+        """Whether every recording has a genre."""
+        return not bool((self.labels == UNLABELLED).any())
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -126,7 +135,7 @@ class ExcerptSampler(Sampler[list[Key]]):
     """Batches of keys for `ExcerptDataset`, in random order and places.
 
     Args:
-        labels: Index of each track's genre.
+        labels: Index of each track's genre, or `UNLABELLED`.
         per_epoch: How often each track is drawn, on average.
         batch_size: Of all processes together.
         seed: Of all draws.

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from earmark.audio.augmentation.augmenting import augment
 from earmark.audio.augmentation.mixing import mixup
 from earmark.audio.spectrogram import frames_of
-from earmark.model.network.examples import Batch
-from earmark.model.network.losses import place_loss, tag_loss
+from earmark.model.network.examples import UNLABELLED, Batch
+from earmark.model.network.losses import genre_loss, place_loss, tag_loss
 from earmark.model.network.network import MusicNetwork
 from earmark.model.network.penalty import lp_penalty
 from earmark.params import Augmentation, Frontend, Network, Training
@@ -49,11 +49,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Heads:
-    """How many genres, tags, and dimensions of an embedding there are to learn."""
+    """How many genres, tags, and dimensions of an embedding there are to learn; and whether every genre is known."""
 
     classes: int
     tags: int
     places: int
+    all_labelled: bool = True
 
 
 class Learning(LightningModule):
@@ -108,7 +109,8 @@ class Learning(LightningModule):
         excerpts = kept.transpose(1, 2).float()
         if self.trainer.training:
             settings = self.settings
-            excerpts = augment(excerpts, settings.augmentation, self.chance, labels, settings.frontend)
+            alike = labels if self.heads.all_labelled else _alone(labels)
+            excerpts = augment(excerpts, settings.augmentation, self.chance, alike, settings.frontend)
         return excerpts, genres, tags, places, labels
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
@@ -122,8 +124,13 @@ class Learning(LightningModule):
         excerpts, mixed = mixup(excerpts, torch.cat(known, dim=1), self.settings.augmentation.mixup_alpha, self.chance)
         genres, shares, weight, places, placed = mixed.split_with_sizes([part.shape[1] for part in known], dim=1)
         logits, tag_logits, embeddings = self.network(excerpts)
-        loss = F.cross_entropy(logits, genres, label_smoothing=how.label_smoothing)
-        self._add("training", loss, logits.argmax(dim=1) == genres.argmax(dim=1))
+        right = logits.argmax(dim=1) == genres.argmax(dim=1)
+        if self.heads.all_labelled:
+            loss = F.cross_entropy(logits, genres, label_smoothing=how.label_smoothing)
+            self._add("training", loss, right)
+        else:
+            loss = genre_loss(logits.float(), genres, how.label_smoothing)
+            self._add("training", loss, right, genres.sum(dim=1))
         if self.heads.tags:
             loss = torch.lerp(loss, tag_loss(tag_logits.float(), shares, weight), how.tag_share)
         if self.heads.places:
@@ -172,9 +179,17 @@ class Learning(LightningModule):
         """With the history."""
         self.history = list(checkpoint["history"])
 
-    def _add(self, part: str, loss: Tensor, right: Tensor) -> None:
-        number = right.new_tensor(len(right), dtype=torch.float32)
-        self.sums[part] += torch.stack([loss.detach().float() * number, right.sum().float(), number])
+    def _add(self, part: str, loss: Tensor, right: Tensor, weight: Tensor | None = None) -> None:
+        """``weight``, shape ``(batch,)``: how much each excerpt counts; 1 where it is None."""
+        number = right.new_tensor(len(right), dtype=torch.float32) if weight is None else weight.sum()
+        counted = right.sum().float() if weight is None else (right * weight).sum()
+        self.sums[part] += torch.stack([loss.detach().float() * number, counted, number])
+
+
+def _alone(labels: Tensor) -> Tensor:
+    """The same labels, but one of its own for each excerpt without a genre: nobody knows which of them are alike."""
+    own = -1 - torch.arange(len(labels), device=labels.device)
+    return torch.where(labels == UNLABELLED, own, labels)
 
 
 def one_cycle(
@@ -186,9 +201,11 @@ def one_cycle(
         network: Whose weights are fitted.
         learning_rate: The highest.
         weight_decay: Decoupled.
-        warmup_share: Of the steps.
+        warmup_share: Of the steps, less than 1. A warm-up of one step is none: the rate is highest in the first.
         steps: Of the whole training.
     """
+    if warmup_share * steps == 1:  # OneCycleLR would divide by the time from the first step to the highest rate
+        warmup_share *= 1 - 1e-9
     # Norms and biases are left out of the decay: shrinking them regularises nothing.
     decayed = [p for p in network.parameters() if p.ndim > 1]
     kept = [p for p in network.parameters() if p.ndim <= 1]

@@ -4,6 +4,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def genre_loss(logits: Tensor, genres: Tensor, smoothing: float) -> Tensor:
+    """Cross-entropy with smoothed labels, averaged over what is known.
+
+    Where every genre is known that is torch's own; but torch would smooth a label out of nothing where there is none.
+
+    Args:
+        logits: Shape ``(batch, classes)``.
+        genres: What is known, shape ``(batch, classes)``. A row sums to its weight: 1 where the genre is known, 0 where
+            it is not, something between in a mixture.
+        smoothing: The share of each label that goes to all classes alike.
+    """
+    weight = genres.sum(dim=1, keepdim=True)
+    targets = (1 - smoothing) * genres + smoothing / genres.shape[1] * weight
+    losses = -(targets * F.log_softmax(logits, dim=1)).sum()
+    return losses / weight.sum().clamp(min=1e-6)
+
+
 def tag_loss(logits: Tensor, weighted: Tensor, weight: Tensor) -> Tensor:
     """Binary cross-entropy with shares as targets, averaged over what is known.
 

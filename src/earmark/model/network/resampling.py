@@ -10,17 +10,20 @@ def balanced_counts(labels: ArrayLike, per_epoch: int, balance: float) -> NDArra
     A track of a genre of n is drawn in proportion to n^(−balance): 0 draws each track alike, 1 each genre alike, and
     0.5 is the square root that Mahajan et al. took ("Exploring the limits of weakly supervised pretraining", ECCV
     2018). Cui et al. ("Class-balanced loss based on effective number of samples", CVPR 2019) go between the same ends
-    by another formula.
+    by another formula. Tracks without a genre are drawn ``per_epoch`` times, whatever the balance of the others.
 
     Args:
-        labels: Index of each track's genre, shape ``(tracks,)``.
+        labels: Index of each track's genre, below 0 where it has none, shape ``(tracks,)``.
         per_epoch: How often a track is drawn where all are drawn alike.
         balance: From 0 to 1.
     """
     labels = np.asarray(labels)
-    _, genre, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    known = labels >= 0
+    counts = np.full(len(labels), float(per_epoch))
+    _, genre, sizes = np.unique(labels[known], return_inverse=True, return_counts=True)
     weights = sizes[genre] ** -float(balance)
-    return np.asarray(len(labels) * per_epoch * weights / weights.sum(), dtype=np.float64)
+    counts[known] = len(genre) * per_epoch * weights / weights.sum()
+    return counts
 
 
 def drawn(labels: ArrayLike, *, per_epoch: int, balance: float, rng: np.random.Generator) -> NDArray[np.int64]:

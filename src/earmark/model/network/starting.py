@@ -12,13 +12,20 @@ from pathlib import Path
 from torch import Tensor
 
 from earmark.errors import ModelError
-from earmark.model.encoders.encoder import read_weights
-from earmark.model.encoders.loading import load_encoder
+from earmark.files import read_json
+from earmark.model.encoders.encoder import ABOUT, read_weights
+from earmark.model.encoders.loading import is_none, load_encoder
 from earmark.model.encoders.network_encoder import NetworkEncoder, is_head
 from earmark.model.network.network import MusicNetwork
 from earmark.model.network.predictor import NetworkPredictor
 from earmark.model.predictor import load_predictor
-from earmark.params import Frontend, to_dict
+from earmark.params import Frontend, from_dict, to_dict
+
+UNDESCRIBED = (
+    "Nothing is known of what the weights in training.start_from have heard: beside that file there is no "
+    "predictor.json and no encoder.json. If they know songs that are held out here, scores and calibration flatter; "
+    "name the whole folder of a model instead."
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,8 @@ class Start:
         tags: Of its head for tags; as above.
         frontend: None where it is not known.
         trained_on: Content hashes of the recordings that they were fitted to, as far as they are known.
+        labelled: Whether they were told the labels of those, as in `earmark.model.encoders.encoder.Encoder`.
+        described: Whether anything is known of what they were trained on.
     """
 
     weights: dict[str, Tensor]
@@ -38,6 +47,8 @@ class Start:
     tags: tuple[str, ...] = ()
     frontend: Frontend | None = None
     trained_on: frozenset[str] = field(default_factory=frozenset)
+    labelled: bool = True
+    described: bool = True
 
     @property
     def digest(self) -> str:
@@ -102,17 +113,43 @@ def start_from(
     return [name for name in own if name not in wanted]
 
 
+def start_at(root: Path, folder: str) -> Start | None:
+    """As `read_start`, of a path as ``training.start_from`` has it; None where it names none, or weights/none."""
+    return None if not folder or is_none(root / folder) else read_start(root / folder)
+
+
+def check_unheard(start: Start, *, tested: frozenset[str], held: frozenset[str]) -> None:
+    """Weights that were fitted to a song know it, so that nothing which follows from that song would be true of others.
+
+    Args:
+        start: The weights.
+        tested: Content hashes of the songs that are for testing: they may not even have been listened to.
+        held: Of those that are held out for calibration or for a choice: weights that listened to them without their
+            labels still answer them much as any others.
+
+    Raises:
+        ModelError: They know one.
+    """
+    if known := (tested | held if start.labelled else tested) & start.trained_on:
+        raise ModelError(
+            f"The weights in training.start_from were trained on {len(known)} of the songs that are held out here, "
+            f"{len(known & tested)} of them for testing: scores, calibration and choices would be of songs that they "
+            "know. Start from weights of another catalogue (`earmark weights fetch`), or of `earmark pretrain`."
+        )
+
+
 def read_start(folder: Path) -> Start:
     """The weights in a predictor's folder (of several networks the first), in an encoder's, or in a bare file.
 
     Args:
-        folder: That folder; or a ``.pt`` file, a dictionary of tensors by their names in a `MusicNetwork`.
+        folder: That folder; or a ``.pt`` file, a dictionary of tensors by their names in a `MusicNetwork`. What such a
+            file was trained on is read from the description of a predictor or encoder beside it, if there is one.
 
     Raises:
         ModelError: It is missing or cannot be read, or holds no network of earmark's own.
     """
     if folder.is_file():
-        return Start(_bare(folder))
+        return _bare(folder)
     if (folder / "predictor.json").is_file():
         found = load_predictor(folder)
         parts = [found, *getattr(found, "parts", {}).values()]
@@ -130,10 +167,22 @@ def read_start(folder: Path) -> Start:
             f"{folder} holds an encoder of the kind {encoder.kind!r}, whose layers are not those of earmark's network. "
             "Let the kernel machines stand on it (machine.encoder), and start the network from weights of its own kind."
         )
-    return Start(dict(encoder.network.state_dict()), frontend=encoder.frontend, trained_on=encoder.trained_on)
+    weights = dict(encoder.network.state_dict())
+    return Start(weights, frontend=encoder.frontend, trained_on=encoder.trained_on, labelled=encoder.labelled)
 
 
-def _bare(file: Path) -> dict[str, Tensor]:
+def _bare(file: Path) -> Start:
+    weights = _tensors(file)
+    for beside in (file.with_name("predictor.json"), file.with_name(ABOUT)):
+        about = read_json(beside) if beside.is_file() else {}
+        if "trained_on" in about:
+            heard, told = frozenset(about["trained_on"]), about.get("frontend")
+            frontend = None if told is None else from_dict(Frontend, told, where=f"{beside}: frontend")
+            return Start(weights, frontend=frontend, trained_on=heard, labelled=about.get("labelled", True))
+    return Start(weights, described=False)
+
+
+def _tensors(file: Path) -> dict[str, Tensor]:
     found = read_weights(file)
     if isinstance(found, list) and found:  # a predictor's network.pt: one dictionary a network
         found = found[0]

@@ -131,7 +131,8 @@ def _fit(
     how, frames = settings.training, settings.frames
     be_deterministic()
     torch.manual_seed(how.seed)
-    heads = Heads(training.genres.shape[1], training.tags.shape[2], training.places.shape[1])
+    sizes = training.genres.shape[1], training.tags.shape[2], training.places.shape[1]
+    heads = Heads(*sizes, all_labelled=training.all_labelled)
     network = MusicNetwork(
         settings.network, mels=settings.frontend.mels, classes=heads.classes, tags=heads.tags, places=heads.places
     )

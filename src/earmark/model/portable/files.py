@@ -76,10 +76,10 @@ def exportable(predictor: Predictor) -> NetworkPredictor:
         return predictor
     parts: dict[str, Predictor] = dict(getattr(predictor, "parts", {}))
     networks = [name for name, part in parts.items() if isinstance(part, NetworkPredictor)]
-    remedy = "Export a network: `earmark export --model models/network`."
+    remedy = "Export the network of the same training: `earmark export --model models/network --to portable`."
     if networks:
         remedy = (
-            f"Export its part {networks[0]!r} alone: `earmark export --part {networks[0]}`, in Python "
+            f"Export its part {networks[0]!r} alone, by the same command with `--part {networks[0]}`, in Python "
             f"`predictor.parts[{networks[0]!r}]`. The answers are then that part's, not the {predictor.kind}'s."
         )
     raise ModelError(

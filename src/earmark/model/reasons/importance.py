@@ -33,7 +33,7 @@ Answer = Callable[[Table], NDArray[np.float64]]  # (tracks, features) -> probabi
 ALL = "all"
 MOST_SURE = 0.99  # no answer counts as surer than this: a forest says 0 of what its trees have not seen
 _BRIGHTNESS = {"centroid", "bandwidth", "rolloff", "flatness", "zero"}
-_ROWS_AT_ONCE = 1 << 16  # asked in one call: a forest's trees cost the same for one row as for hundreds
+_ROWS_AT_ONCE = 1 << 14  # asked in one call: trees take their time for few rows, too, and many fall out of the cache
 _DRAWS_AT_ONCE = 1 << 23
 
 
@@ -48,14 +48,6 @@ class Importance:
 
     features: pd.DataFrame
     families: pd.DataFrame
-
-    def matrix(self) -> pd.DataFrame:
-        """Classes as rows, features as columns."""
-        return _wide(self.features, "feature")
-
-    def family_matrix(self) -> pd.DataFrame:
-        """Classes as rows, families as columns."""
-        return _wide(self.families, "family")
 
 
 @dataclass(frozen=True)
@@ -72,39 +64,45 @@ def family_of(name: str) -> str:
     return "brightness" if first in _BRIGHTNESS else first
 
 
-def importance(
-    answer: Answer,
-    table: Table,
-    actual: Labels,
-    groups: NDArray[np.object_],
-    names: Sequence[str],
-    labels: Sequence[str],
-    how: Evaluation,
-    *,
-    repeats: int = 10,
-    seed: int = 1,
-    families: Mapping[str, str] | None = None,
-) -> Importance:
-    """How much of ``answer``'s score rests on each feature and family, on tracks it has not learnt from.
+@dataclass(frozen=True)
+class Matrix:
+    """Classes against the features that matter most.
 
-    Args:
-        answer: Probabilities ``(tracks, labels)`` of rows ``(tracks, features)``.
-        table: Shape ``(tracks, features)``.
-        actual: Index of each track's label, shape ``(tracks,)``.
-        groups: Artists, shape ``(tracks,)``.
-        names: Of the features.
-        labels: Of the classes; those that no track has are left out of the tables.
-        how: Section ``evaluation`` of params.yaml.
-        repeats: How often each feature is exchanged.
-        seed: Of the exchanges.
-        families: The family of each name; those of `family_of` unless given.
-
-    Raises:
-        ModelError: Shapes do not fit, a value is no number, or there are fewer than two tracks.
+    Attributes:
+        values: Importance in nats; features as rows, by family, classes as columns, `ALL` the last.
+        sure: Where the whole interval lies above 0; of the same shape.
+        families: Of each row.
+        rest: What all other features lose, each by itself, added up; by class.
+        others: How many these are.
     """
-    everything = Part(answer, np.arange(len(table)))
-    return pooled_importance(
-        [everything], table, actual, groups, names, labels, how, repeats=repeats, seed=seed, families=families
+
+    values: pd.DataFrame
+    sure: pd.DataFrame
+    families: list[str]
+    rest: "pd.Series[float]"
+    others: int
+
+
+def matrix(features: pd.DataFrame, most: int) -> Matrix:
+    """Of `Importance.features`, or its file, the ``most`` features that matter most for any class.
+
+    Families stand together, that of the most important feature first.
+    """
+    classes = [*(name for name in dict.fromkeys(features["class"]) if name != ALL), ALL]
+    values, low = (
+        features.pivot(index="feature", columns="class", values=name)[classes] for name in ("importance", "low")
+    )
+    family = features.drop_duplicates("feature").set_index("feature")["family"]
+    ranked = values.max(axis=1).sort_values(ascending=False, kind="stable")
+    chosen = ranked.index[:most]
+    order = {kind: place for place, kind in reversed(list(enumerate(family[chosen])))}
+    rows = sorted(chosen, key=lambda name: order[family[name]])  # within a family as ranked
+    return Matrix(
+        values=values.loc[rows],
+        sure=low.loc[rows] > 0,
+        families=family[rows].tolist(),
+        rest=values.drop(index=rows).sum(),
+        others=len(values) - len(rows),
     )
 
 
@@ -121,22 +119,49 @@ def pooled_importance(
     seed: int = 1,
     families: Mapping[str, str] | None = None,
 ) -> Importance:
-    """As `importance`, where each part of the tracks has a model of its own, as after cross-fitting.
+    """How much of the models' score rests on each feature and family, on tracks they have not learnt from.
 
-    Values are exchanged within a part. A track that is in no part is left out.
+    Each part of the tracks has a model of its own, as after cross-fitting. Values are exchanged within a part. A track
+    that is in no part is left out.
+
+    Args:
+        parts: Models and their tracks.
+        table: Shape ``(tracks, features)``.
+        actual: Index of each track's label, shape ``(tracks,)``.
+        groups: Artists, shape ``(tracks,)``.
+        names: Of the features.
+        labels: Of the classes; those that no track has are left out of the tables.
+        how: Section ``evaluation`` of params.yaml.
+        repeats: How often each feature is exchanged.
+        seed: Of the exchanges.
+        families: The family of each name; those of `family_of` unless given.
 
     Raises:
-        ModelError: As `importance`; or a part has fewer than two tracks.
+        ModelError: Shapes do not fit, a value is no number, or a part has fewer than two tracks.
     """
     family = {name: family_of(name) for name in names} if families is None else families
     _validate(parts, table, actual, groups, names, labels, family, repeats)
     scores = _Scores(actual, groups, np.concatenate([part.held_out for part in parts]), labels, how)
-    drops = _Drops(parts, table, scores, repeats=repeats, seed=seed)
-    alone = [[column] for column in range(len(names))]
+    alone = [(column,) for column in range(len(names))]
     kinds = list(dict.fromkeys(family[name] for name in names))
-    together = [[column for column, name in enumerate(names) if family[name] == kind] for kind in kinds]
-    features = drops.table({"feature": list(names), "family": [family[name] for name in names]}, alone)
-    return Importance(features, drops.table({"family": kinds}, together))
+    together = [tuple(column for column, name in enumerate(names) if family[name] == kind) for kind in kinds]
+    exchanged = list(dict.fromkeys([*alone, *together]))  # a family of one feature is exchanged with it
+    found = _Drops(parts, table, scores, repeats=repeats, seed=seed).of(exchanged)
+    place = {columns: number for number, columns in enumerate(exchanged)}
+    features = {"feature": list(names), "family": [family[name] for name in names]}
+    return Importance(
+        _table(scores, features, found[..., [place[columns] for columns in alone]]),
+        _table(scores, {"family": kinds}, found[..., [place[columns] for columns in together]]),
+    )
+
+
+def _table(scores: "_Scores", first: Mapping[str, Sequence[str]], found: NDArray[np.float64]) -> pd.DataFrame:
+    """One row a class and feature or family, named by the columns ``first``; ``found`` as `_Drops.of` gives it."""
+    frames = [
+        pd.DataFrame({"class": name, **first, "importance": values[0], "low": values[1], "high": values[2]})
+        for (name, _, _), values in zip(scores.classes, found, strict=True)
+    ]
+    return pd.concat(frames, ignore_index=True)
 
 
 class _Strata:
@@ -215,10 +240,10 @@ class _Drops:
         draws = len(scores.counts)
         self._exchanges = rng.multinomial(repeats, np.full(repeats, 1 / repeats), size=draws) / repeats
 
-    def table(self, first: Mapping[str, Sequence[str]], columns: Sequence[Sequence[int]]) -> pd.DataFrame:
-        """One row a class and member of ``columns``, after the columns ``first``."""
+    def of(self, columns: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        """What each class loses by each exchange, with its interval: shape ``(classes, 3, exchanges)``."""
         tail = (1 - self._scores.how.confidence) / 2
-        tracks = sum(len(part.held_out) for part in self._parts)
+        tracks = max(len(part.held_out) for part in self._parts)  # of one call
         at_once = max(
             1,
             min(
@@ -237,11 +262,7 @@ class _Drops:
                 drawn = np.einsum("drk,dr->dk", drawn, self._exchanges[strata.kept])
                 low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
                 found[place, :, start : start + at_once] = plain, low, high
-        frames = [
-            pd.DataFrame({"class": name, **first, "importance": values[0], "low": values[1], "high": values[2]})
-            for (name, _, _), values in zip(self._scores.classes, found, strict=True)
-        ]
-        return pd.concat(frames, ignore_index=True)
+        return found
 
     def _drops(self, columns: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
         """For each class ``(tracks, repeats, columns)``."""
@@ -249,7 +270,7 @@ class _Drops:
         drops = [np.zeros(shape) for _ in self._scores.classes]
         for part, donors, before in zip(self._parts, self._donors, self._before, strict=True):
             own = self._table[part.held_out]
-            rows = np.repeat(own[None, None], self._repeats, axis=0).repeat(len(columns), axis=1)
+            rows = np.broadcast_to(own, (self._repeats, len(columns), *own.shape)).copy()
             for place, together in enumerate(columns):
                 for column in together:
                     rows[:, place, :, column] = own[donors, column]
@@ -282,12 +303,6 @@ def _ask(part: Part, rows: Table, labels: int) -> NDArray[np.float64]:
             "Give probabilities, not logits."
         )
     return answers.clip(max=1)
-
-
-def _wide(rows: pd.DataFrame, columns: str) -> pd.DataFrame:
-    order = rows[columns].drop_duplicates()
-    wide = rows.pivot(index="class", columns=columns, values="importance")
-    return wide.loc[rows["class"].drop_duplicates(), order]
 
 
 def _validate(

@@ -98,8 +98,8 @@ def correlated(table: Table, *, alike: float = ALIKE) -> NDArray[np.int64]:
     return np.asarray(first[own], dtype=np.int64)
 
 
-def select(importance: Importance, keep: int | Literal["sure"], *, label: str = ALL) -> tuple[str, ...]:
-    """The features to learn from, in the table's order.
+def select(importance: Importance, keep: int | Literal["sure"]) -> tuple[str, ...]:
+    """The features to learn from, in the table's order: those that matter for all classes together.
 
     Args:
         importance: Of `importance_of_training`.
@@ -107,18 +107,12 @@ def select(importance: Importance, keep: int | Literal["sure"], *, label: str = 
             of its features (interval above 0). Where none is, nothing speaks for leaving any out, and all stay.
             A number takes the best feature of each family first, families by their importance; then the second best;
             and families without any importance last.
-        label: The class for which they shall matter.
 
     Raises:
-        ModelError: ``keep`` is neither ``"sure"`` nor from 1 to the number of features, or there is no such class.
+        ModelError: ``keep`` is neither ``"sure"`` nor from 1 to the number of features.
     """
-    features = importance.features[importance.features["class"] == label].reset_index(drop=True)
-    if features.empty:
-        raise ModelError(
-            f"There is no importance for the class {label!r}, only for "
-            f"{', '.join(dict.fromkeys(importance.features['class']))}."
-        )
-    families = importance.families[importance.families["class"] == label].set_index("family")
+    features = importance.features[importance.features["class"] == ALL].reset_index(drop=True)
+    families = importance.families[importance.families["class"] == ALL].set_index("family")
     features["rank"] = features.groupby("family")["importance"].rank(method="first", ascending=False)
     if keep == "sure":
         sure = {*families.index[families["low"] > 0], *features.loc[features["low"] > 0, "family"]}

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from earmark.model.held_out import Part, parts_of
 from earmark.model.material import Material
 from earmark.model.metrics import Score, resamples
 from earmark.model.network.predictor import NetworkPredictor, chosen_device
+from earmark.model.network.starting import check_unheard, start_at
 from earmark.model.network.training import Epoch, Settings, fit
 from earmark.model.tuning.search_space import Choice, Space
 from earmark.params import Evaluation, Params, to_dict
@@ -64,6 +66,31 @@ def held_for_tuning(material: Material, params: Params) -> Held:
     own = dataclasses.replace(material, tracks=material.tracks[material.tracks["split"] != "test"])
     parts = parts_of(own, params.tuning.folds, params.tuning.seed, setting="tuning.folds")
     return Held(own, tuple(parts), params.training.tag_share)
+
+
+def check_starts(material: Material, held: Held, space: Space, params: Params) -> list[str]:
+    """Refuse a search in which held-out songs would be answered by networks that began with knowing them.
+
+    Args:
+        material: All of it, songs for testing included.
+        held: Songs by which trials are judged.
+        space: Where the search goes, perhaps through several ``training.start_from``.
+        params: Of the project.
+
+    Returns:
+        Those that lead to weights of which it is not known what they have heard.
+
+    Raises:
+        ModelError: Weights are not there, or know songs that are held out.
+    """
+    unknown = []
+    for folder in _starts(space, params):
+        start = start_at(held.material.root, folder)
+        if start is not None:
+            tested = material.hashes(material.part("test"))
+            check_unheard(start, tested=tested, held=held.material.hashes(held.tracks))
+            unknown += [] if start.described else [folder]
+    return unknown
 
 
 def losses(held: Held, params: Params, *, on_epoch: OnEpoch | None = None) -> NDArray[np.float64]:
@@ -151,8 +178,8 @@ def key_of(held: Held, space: Space, params: Params) -> str:
         for key, value in to_dict(getattr(params, section)).items()
         if f"{section}.{key}" not in searched
     }
-    starts = _starts(space, params)
-    weights = [sha256_of(file) for start in starts for file in sorted((held.material.root / start).rglob("*.pt"))]
+    starts = [held.material.root / start for start in _starts(space, params) if start]
+    weights = [sha256_of(file) for start in starts for file in _weights_at(start)]
     how = [searched, left, params.tuning.seed, params.tuning.folds, held.tag_share, weights]
     total = hashlib.sha256(json.dumps(how, sort_keys=True).encode())
     total.update(tracks.to_csv(index=False).encode())
@@ -187,6 +214,10 @@ def _starts(space: Space, params: Params) -> list[str]:
     """All that ``training.start_from`` is, or may be."""
     searched = space.dimensions.get("training.start_from")
     return [str(each) for each in searched.choices] if isinstance(searched, Choice) else [params.training.start_from]
+
+
+def _weights_at(start: Path) -> list[Path]:
+    return [start] if start.is_file() else sorted(start.rglob("*.pt"))
 
 
 def _start(material: Material, params: Params) -> str:

@@ -6,6 +6,7 @@ They are as wide as a phone, so that their words stay readable there; colours ar
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
 
@@ -14,6 +15,7 @@ from earmark.stages.report.reasons import as_rows
 from earmark.stages.report.words import clock, hertz
 
 _WIDE, _HIGH = 340, 280
+_TALL = 104  # of small pictures
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 12, 28, 44
 _DASHES = {"network": "none", "forest": "7 4", "machine": "10 3 2 3", "blend": "2 3"}  # told apart without colours, too
 
@@ -68,7 +70,70 @@ def moments(why: Why, genre: str, other: str, heard: tuple[float, float] | None)
     names = [clock(middle) for middle in why.moment_seconds]
     part = None if heard is None else (heard[0] / whole, min(1.0, heard[1] / whole))
     said = f"By moment: {_most(pd.Series(why.moments), names, genre, other)}"
-    return Bars(_bars(list(why.moments), names, said, part), said, clock(0), clock(whole))
+    silent = why.heard == 0
+    said += " Dotted: not listened to." if silent.any() else ""
+    return Bars(_bars(list(why.moments), names, said, part, silent.tolist()), said, clock(0), clock(whole))
+
+
+def scale_of(tables: Sequence[Mapping[str, Sequence[float]]]) -> tuple[float, float]:
+    """From where to where pictures of several genres have to reach, so that their heights can be compared."""
+    low = min(0.0, *(min(one["low"]) for one in tables))
+    high = max(0.0, *(max(one["high"]) for one in tables))
+    return low, high if high > low else low + 1.0
+
+
+def heeded_bands(table: Mapping[str, Sequence[float]], genre: str, scale: tuple[float, float]) -> Bars:
+    """What each band of frequencies adds for a genre, with its interval as a ribbon; spaced as one hears."""
+    count = len(table["band_hz"])
+    at = [(place + 0.5) / count * _WIDE for place in range(count)]
+    mean, low, high = ([_tall(value, scale) for value in table[name]] for name in ("importance", "low", "high"))
+    edge = [*zip(at, high, strict=True), *reversed(list(zip(at, low, strict=True)))]
+    marks = [
+        f'<polygon class="ribbon" points="{_points(edge)}"/>',
+        _zero(scale),
+        f'<polyline class="mean" points="{_points(list(zip(at, mean, strict=True)))}"/>',
+    ]
+    for tick in (250.0, 1000.0, 2000.0, 4000.0, 8000.0):
+        if table["band_hz"][0] < tick < table["band_hz"][-1]:
+            x = float(np.interp(tick, table["band_hz"], at))
+            marks.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{_TALL}"/>')
+            marks.append(f'<text x="{x:.1f}" y="{_TALL + 14}" text-anchor="middle">{hertz(tick)}</text>')
+    best = int(np.argmax(table["importance"]))
+    said = f"Most speaks for {genre} around {hertz(table['band_hz'][best])}."
+    return Bars(_svg(marks, _TALL + 18, said), said, hertz(table["band_hz"][0]), hertz(table["band_hz"][-1]))
+
+
+def heeded_moments(table: Mapping[str, Sequence[float]], genre: str, scale: tuple[float, float]) -> Bars:
+    """What each tenth of a song adds for a genre, with whiskers for its interval."""
+    middles, width = table["moment"], _WIDE / len(table["moment"])
+    marks = []
+    for x, value, low, high in zip(middles, *(table[name] for name in ("importance", "low", "high")), strict=True):
+        top, bottom = sorted((_tall(value, scale), _tall(0.0, scale)))
+        marks.append(
+            f'<rect class="{"for" if value > 0 else "against"}" x="{x * _WIDE - width * 0.38:.1f}" y="{top:.1f}" '
+            f'width="{width * 0.76:.1f}" height="{bottom - top:.1f}"/>'
+            f'<line class="whisker" x1="{x * _WIDE:.1f}" x2="{x * _WIDE:.1f}" y1="{_tall(high, scale):.1f}" '
+            f'y2="{_tall(low, scale):.1f}"/>'
+        )
+    marks.append(_zero(scale))
+    for x, text, anchor in ((0, "start", "start"), (_WIDE / 2, "middle of the song", "middle"), (_WIDE, "end", "end")):
+        marks.append(f'<text x="{x:.0f}" y="{_TALL + 14}" text-anchor="{anchor}">{text}</text>')
+    best = int(np.argmax(table["importance"]))
+    said = f"Most speaks for {genre} about {middles[best]:.0%} into the song."
+    return Bars(_svg(marks, _TALL + 18, said), said, "start", "end")
+
+
+def _tall(value: float, scale: tuple[float, float]) -> float:
+    """From a value to pixels from above."""
+    return round((scale[1] - value) / (scale[1] - scale[0]) * _TALL, 1)
+
+
+def _zero(scale: tuple[float, float]) -> str:
+    return f'<line class="zero" x1="0" x2="{_WIDE}" y1="{_tall(0.0, scale)}" y2="{_tall(0.0, scale)}"/>'
+
+
+def _points(points: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y}" for x, y in points)
 
 
 def _most(adds: "pd.Series[float]", names: list[str], genre: str, other: str) -> str:
@@ -78,8 +143,14 @@ def _most(adds: "pd.Series[float]", names: list[str], genre: str, other: str) ->
     return ", ".join(said) + "."
 
 
-def _bars(values: Sequence[float], names: Sequence[str], said: str, part: tuple[float, float] | None = None) -> Markup:
-    """Bars up and down from a line in the middle; ``part`` of the width is shaded."""
+def _bars(
+    values: Sequence[float],
+    names: Sequence[str],
+    said: str,
+    part: tuple[float, float] | None = None,
+    silent: Sequence[bool] = (),
+) -> Markup:
+    """Bars up and down from a line in the middle, dotted where ``silent``; ``part`` of the width is shaded."""
     high, middle = 84.0, 42.0
     largest = max((abs(value) for value in values), default=0.0) or 1.0
     width = _WIDE / len(values)
@@ -96,7 +167,9 @@ def _bars(values: Sequence[float], names: Sequence[str], said: str, part: tuple[
             f'y="{middle - tall if value > 0 else middle:.1f}" width="{width - 1:.1f}" height="{tall:.1f}">'
             f"<title>{escape(name)}</title></rect>"
         )
-    marks.append(f'<line class="zero" x1="0" x2="{_WIDE}" y1="{middle}" y2="{middle}"/>')
+    for place in range(len(values)):
+        look, ends = "zero dotted" if any(silent[place : place + 1]) else "zero", (place * width, (place + 1) * width)
+        marks.append(f'<line class="{look}" x1="{ends[0]:.1f}" x2="{ends[1]:.1f}" y1="{middle}" y2="{middle}"/>')
     return _svg(marks, high, said, stretched=True)
 
 

@@ -11,6 +11,7 @@ from earmark.stages.report.reading import Reports
 from earmark.stages.report.sections import (
     features,
     genres,
+    heard,
     labels,
     limits,
     listeners,
@@ -38,6 +39,7 @@ def page(reports: Reports, mistakes: list[Mistake], params: Params) -> str:
         promises=promises(reports),
         listeners=listeners(reports, made_up=params.feedback.snapshot == "songbook"),
         mistakes=[_shown(each, params) for each in mistakes],
+        heard=heard(reports),
         features=features(reports),
         labels=labels(reports),
         split=split(reports),
@@ -74,4 +76,5 @@ def _template() -> "Template":
     environment.filters["called"] = words.called
     for name in ("called", "first_up", "hundredth", "percent", "points", "number", "interval", "hundredths", "listed"):
         environment.globals[name] = getattr(words, name)
+    environment.globals["descriptor"] = words.descriptor
     return environment.get_template("page.html")

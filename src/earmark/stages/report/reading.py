@@ -9,6 +9,7 @@ import pandas as pd
 from earmark.files import read_json
 from earmark.model.evaluation.choosing import best_by
 from earmark.workspace import (
+    ATTRIBUTION_SUMMARY,
     CATALOGUE,
     CONFUSION,
     FAMILY_IMPORTANCE,
@@ -42,6 +43,7 @@ class Reports:
         families: The same of whole families, without ``feature``.
         selection: What came of choosing features; None likewise.
         label_review: Labels that look wrong; None likewise.
+        attribution: reports/attribution.json: what the network heeds, and whether that is true; None likewise.
     """
 
     metrics: dict[str, Any]
@@ -56,6 +58,7 @@ class Reports:
     families: pd.DataFrame | None = None
     selection: dict[str, Any] | None = None
     label_review: pd.DataFrame | None = None
+    attribution: dict[str, Any] | None = None
 
     @property
     def kinds(self) -> list[str]:
@@ -87,6 +90,7 @@ def read_reports(root: Path) -> Reports:
         families=_if_there(root / FAMILY_IMPORTANCE),
         selection=read_json(root / SELECTION) if (root / SELECTION).is_file() else None,
         label_review=_if_there(root / LABEL_REVIEW),
+        attribution=read_json(root / ATTRIBUTION_SUMMARY) if (root / ATTRIBUTION_SUMMARY).is_file() else None,
     )
 
 

@@ -1,38 +1,22 @@
 """What moved the network: which frequencies and which seconds of a song speak for one genre rather than another."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
 from earmark.audio.spectrogram import frames_of
 from earmark.model.material import Material
-from earmark.model.network.network import MusicNetwork
 from earmark.model.network.predictor import NetworkPredictor
-from earmark.model.reasons.attribution import Why, mean_spectrum, why
+from earmark.model.reasons.attribution import Why, mean_spectrum
+from earmark.model.reasons.explaining import explain_song
 
 Explain = Callable[[object, str, str], Why]
 
 _STEPS = 32  # the answer moves smoothly between the mean spectrum and a song; the gap says how well it went
-_EXCERPTS = 8
+_EXCERPTS = 8  # at most
 _BASELINE_SONGS = 64
 _MOMENTS = 48
-
-
-class _Rather(torch.nn.Module):
-    """Log odds of one genre against another, ``(batch, 1)``: of several networks the mean, as they are combined."""
-
-    def __init__(self, networks: Sequence[MusicNetwork], genre: int, other: int) -> None:
-        super().__init__()
-        self.networks, self.genre, self.other = torch.nn.ModuleList(networks), genre, other
-        self.eval()
-
-    def forward(self, excerpts: Tensor) -> Tensor:
-        """Of excerpts ``(batch, mels, frames)``."""
-        logits = torch.stack([network(excerpts)[0] for network in self.networks]).mean(dim=0)
-        return (logits[:, self.genre] - logits[:, self.other])[:, None]
 
 
 def explaining(network: NetworkPredictor, material: Material) -> Explain:
@@ -43,17 +27,17 @@ def explaining(network: NetworkPredictor, material: Material) -> Explain:
     training = material.part("train")
     some = training.iloc[np.unique(np.linspace(0, len(training) - 1, _BASELINE_SONGS).round().astype(int))]
     baseline = mean_spectrum(material.log_mel(row) for row in some.itertuples())
-    labels = list(network.labels)
+    frames = frames_of(network.how.excerpt_seconds, network.frontend)
 
     def explain(track: object, genre: str, other: str) -> Why:
-        return why(
-            _Rather(network.networks, labels.index(genre), labels.index(other)),
-            material.log_mel(track),
-            0,
-            name=genre,
-            frontend=network.frontend,
-            frames=frames_of(network.how.excerpt_seconds, network.frontend),
-            excerpts=min(network.how.excerpts, _EXCERPTS),
+        log_mel = material.log_mel(track)
+        twice = 2 * -(-len(log_mel) // frames)  # excerpts by which every moment is heard about twice
+        return explain_song(
+            network,
+            log_mel,
+            genre,
+            rather_than=other,
+            excerpts=min(network.how.excerpts, _EXCERPTS, twice),
             moments=_MOMENTS,
             steps=_STEPS,
             baseline=baseline,

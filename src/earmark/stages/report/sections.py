@@ -9,12 +9,13 @@ import pandas as pd
 
 from earmark.model.evaluation.sureness import COVERAGE
 from earmark.model.evaluation.tested import MAJORITY
-from earmark.model.reasons.importance import ALL
+from earmark.model.reasons.importance import ALL, matrix
 from earmark.stages.report import charts, words
 from earmark.stages.report.reading import Reports
 
 FEW_GROUPS = 10  # in the test, from which on a genre's own scores say something
 _TOP_FEATURES = 8
+_MATRIX_FEATURES = 30  # as many rows as one looks through
 _PROMISES = {"set": "the right genre is in the shortlist", "interval": "the observed share is in the interval"}
 _SUSPICIOUS = 15  # labels shown
 
@@ -131,8 +132,31 @@ def features(reports: Reports) -> dict[str, Any] | None:
             }
             for family, row in wide.sort_values(ALL, ascending=False).iterrows()
         ],
+        "matrix": _matrix(single),
         "top": top.to_dict("records"),
         "selection": _selection(reports.selection or {}),
+    }
+
+
+def heard(reports: Reports) -> dict[str, Any] | None:
+    """What the network listens to in songs of each genre, by band and by moment, and whether that is true."""
+    found = reports.attribution
+    if not found or not found.get("classes"):
+        return None
+    classes: dict[str, dict[str, Any]] = found["classes"]
+    scales = {what: charts.scale_of([one[what] for one in classes.values()]) for what in ("bands", "moments")}
+    return {
+        **{name: found[name] for name in ("songs", "part", "baseline", "gain", "gain_low", "gain_high", "passes")},
+        "passed": sum(one["passes"] for one in classes.values()),
+        "genres": [
+            {
+                "name": name,
+                **{key: one[key] for key in ("songs", "artists", "gain", "gain_low", "gain_high", "passes")},
+                "bands": charts.heeded_bands(one["bands"], name, scales["bands"]),
+                "moments": charts.heeded_moments(one["moments"], name, scales["moments"]),
+            }
+            for name, one in classes.items()
+        ],
     }
 
 
@@ -226,6 +250,28 @@ def _leaning(of: dict[str, float], rows: pd.DataFrame) -> str:
         return "even"
     confidence = float(np.average(rows["confidence"], weights=rows["count"]))
     return "too sure" if confidence > of["accuracy"] else "too modest"
+
+
+def _matrix(single: pd.DataFrame) -> dict[str, Any]:
+    """Genres against the features that matter most, and what all others lose by themselves."""
+    found = matrix(single, _MATRIX_FEATURES)
+    largest = float(np.nanmax(found.values.to_numpy())) or 1.0
+    rows = []
+    for place, (feature, family) in enumerate(zip(found.values.index, found.families, strict=True)):
+        first = place == 0 or found.families[place - 1] != family
+        cells = zip(found.values.loc[feature].astype(float), found.sure.loc[feature], strict=True)
+        rows.append(
+            {
+                "feature": feature,
+                "name": words.descriptor(str(feature)),
+                "family": family if first else None,
+                "span": found.families.count(family),
+                "cells": [
+                    {"value": value, "share": max(0.0, value) / largest, "sure": bool(sure)} for value, sure in cells
+                ],
+            }
+        )
+    return {"rows": rows, "rest": found.rest.tolist(), "others": found.others, "largest": largest}
 
 
 def _selection(found: dict[str, Any]) -> list[dict[str, Any]]:

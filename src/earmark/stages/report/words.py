@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+from earmark.audio.descriptors import CONTRAST_EDGES_HZ
+
 ABOUT = {
     "network": "a neural network that hears the sound itself",
     "forest": "trees that decide by measured descriptions of the sound, such as brightness, beat and harmony",
@@ -76,6 +78,60 @@ def tag(name: str) -> tuple[str, str]:
     known = {"appeal---like": ("appeal", "like it"), "appeal---dislike": ("appeal", "dislike it")}
     kind, _, rest = name.partition("---")
     return known.get(name, (kind, rest or kind))
+
+
+_TIMES = {"mean": "on average", "std": "how much it varies", "range": "from soft to loud"}
+_CURVES = {
+    "centroid_hz": "brightness",
+    "bandwidth_hz": "spread of frequencies",
+    "rolloff_hz": "how far up it reaches",
+    "flatness": "noisiness",
+    "zero_crossings": "roughness of the wave",
+    "rms": "loudness",
+    "onset": "strength of attacks",
+    "chroma_flux": "change of harmony",
+    "chroma_peak": "how clear the pitches are",
+}
+
+
+def descriptor(name: str) -> str:
+    """A descriptor of `earmark.audio.descriptors` in words; one that is not known, by its name."""
+    known = {
+        "onset_rate_hz": "attacks a second",
+        "tempo_bpm": "tempo",
+        "tempo_strength": "how clear the tempo is",
+    }
+    if name in known:
+        return known[name]
+    stem, _, end = name.rpartition("_")
+    if name.startswith("tempogram_"):
+        return f"pulse at {end} a minute"
+    if name.startswith("chroma_") and end.isdigit():
+        return f"share of the {_nth(int(end) + 1)}strongest pitch"
+    if end not in _TIMES:
+        return name.replace("_", " ")
+    if stem in _CURVES:
+        return f"{_CURVES[stem]}, {_TIMES[end]}"
+    kind, _, which = stem.rpartition("_")
+    if not which.isdigit():
+        return name.replace("_", " ")
+    if kind == "mfcc_change":
+        return f"timbre {which}, how fast it moves"
+    if kind == "contrast":
+        return f"tones against noise {_octave(int(which))}, {_TIMES[end]}"
+    kinds = {"mfcc": "timbre {}", "interval": "harmony, {} semitones apart"}
+    return f"{kinds[kind].format(which)}, {_TIMES[end]}" if kind in kinds else name.replace("_", " ")
+
+
+def _octave(place: int) -> str:
+    edges = [hertz(edge) for edge in CONTRAST_EDGES_HZ]
+    if place in (0, len(edges)):
+        return f"below {edges[0]}" if place == 0 else f"above {edges[-1]}"
+    return f"from {edges[place - 1]} to {edges[place]}"
+
+
+def _nth(place: int) -> str:
+    return "" if place == 1 else {2: "2nd ", 3: "3rd "}.get(place, f"{place}th ")
 
 
 def listed(names: list[str]) -> str:

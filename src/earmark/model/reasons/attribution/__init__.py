@@ -6,39 +6,34 @@ for itself (a network in ``eval`` mode), and can be differentiated. Attributions
 
 from earmark.model.reasons.attribution.deletion import (
     area_under_deletion,
-    best_baseline,
     deletion_curve,
-    deletion_gain,
     deletion_gains,
+    ends_of,
     gain_of,
     random_attributions,
 )
 from earmark.model.reasons.attribution.gradients import (
     by_band,
-    by_moment,
     completeness_gap,
     integrated_gradients,
     mean_spectrum,
 )
-from earmark.model.reasons.attribution.song import ClassWhy, Why, band_centres_hz, lay_back, why, why_class
+from earmark.model.reasons.attribution.song import Why, band_centres_hz, by_moment, lay_back, why
 
 __all__ = [
-    "ClassWhy",
     "Why",
     "area_under_deletion",
     "band_centres_hz",
-    "best_baseline",
     "by_band",
     "by_moment",
     "completeness_gap",
     "deletion_curve",
-    "deletion_gain",
     "deletion_gains",
+    "ends_of",
     "gain_of",
     "integrated_gradients",
     "lay_back",
     "mean_spectrum",
     "random_attributions",
     "why",
-    "why_class",
 ]

@@ -3,10 +3,8 @@
 Where the cells that are said to matter most are wiped out first, the answer falls faster than where as many are wiped
 out at random (Samek et al., "Evaluating the visualization of what a deep neural network has learned", IEEE TNNLS 28,
 2017; Petsiuk, Das and Saenko, "RISE: randomized input sampling for explanation of black-box models", BMVC 2018). An
-explanation that does not pass `deletion_gain` explains nothing. Between baselines, too, this test decides.
+explanation that does not pass it (`gain_of`) explains nothing. Between baselines, too, this test decides.
 """
-
-from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -16,17 +14,18 @@ from torch import Tensor
 
 from earmark.errors import ModelError
 from earmark.model.metrics import Score, resamples
-from earmark.model.reasons.attribution.gradients import (
-    STEPS,
-    Function,
-    answers_of,
-    integrated_gradients,
-    spread,
-    validate,
-)
+from earmark.model.reasons.attribution.gradients import Function, answers_of, spread, validate
 from earmark.params import Evaluation
 
 PATCH = (4, 8)  # bands and frames wiped out together: single cells at random are noise that no network has heard
+
+
+def ends_of(function: Function, excerpts: Tensor, label: int, *, fill: Tensor | None = None) -> Tensor:
+    """Where every `deletion_curve` of these excerpts begins and ends: nothing is wiped out, all is; ``(batch, 2)``."""
+    whole = answers_of(function, excerpts, label)
+    alike = fill is None or fill.ndim < 3 or len(fill) == 1  # what is left is then the same for every excerpt
+    nothing = answers_of(function, spread(fill, excerpts[:1] if alike else excerpts), label)
+    return torch.stack([whole, nothing.expand_as(whole)], dim=1)
 
 
 def deletion_curve(
@@ -38,6 +37,7 @@ def deletion_curve(
     share_steps: int = 10,
     fill: Tensor | None = None,
     patch: tuple[int, int] = PATCH,
+    ends: Tensor | None = None,
 ) -> Tensor:
     """The answer while more and more is wiped out, what is said to matter most first.
 
@@ -49,6 +49,7 @@ def deletion_curve(
         share_steps: In how many equal steps everything is wiped out.
         fill: What takes the place, as a baseline is given; silence unless given.
         patch: Bands and frames that go together, by their mean attribution.
+        ends: What `ends_of` says of them, so that several attributions do not ask for it again.
 
     Returns:
         Shape ``(batch, share_steps + 1)``, from the excerpt as it is to none of it left.
@@ -62,68 +63,19 @@ def deletion_curve(
             f"Attributions of shape {tuple(attributions.shape)} for excerpts of shape {tuple(excerpts.shape)} in "
             f"{share_steps} steps: the shapes must be the same, and there must be a step."
         )
+    ends = ends_of(function, excerpts, label, fill=fill) if ends is None else ends
     fill = spread(fill, excerpts)
     place = _places(attributions, patch)  # 0 (the first to go) … just below 1
-    answers = []
-    for step in range(share_steps + 1):
-        gone = place < step / share_steps
-        answers.append(answers_of(function, torch.where(gone, fill, excerpts), label))
-    return torch.stack(answers, dim=1)
+    between = [
+        answers_of(function, torch.where(place < step / share_steps, fill, excerpts), label)
+        for step in range(1, share_steps)
+    ]
+    return torch.stack([ends[:, 0], *between, ends[:, 1]], dim=1)
 
 
 def area_under_deletion(curve: Tensor) -> Tensor:
     """Mean height of each `deletion_curve` ``(batch, steps + 1)``, shape ``(batch,)``: the lower, the truer."""
     return torch.trapezoid(curve, dim=1) / (curve.shape[1] - 1)
-
-
-def deletion_gain(
-    function: Function,
-    excerpts: Tensor,
-    attributions: Tensor,
-    label: int,
-    how: Evaluation,
-    *,
-    groups: NDArray[np.object_] | None = None,
-    randoms: int = 20,
-    seed: int = 1,
-    share_steps: int = 10,
-    fill: Tensor | None = None,
-    patch: tuple[int, int] = PATCH,
-) -> Score:
-    """By how much attributions beat random ones in the deletion test: the area under random deletion minus theirs.
-
-    The interval is drawn over groups, and each draw compares with one of the random attributions, not with their mean:
-    attributions that are random themselves are one more of these, and seldom come out above 0. They pass where ``low``
-    is above 0.
-
-    Args:
-        function: As `deletion_curve` has it, like all that is not named here.
-        excerpts: Shape ``(batch, mels, frames)``.
-        attributions: Of the same shape.
-        label: Which answer.
-        how: Section ``evaluation`` of params.yaml.
-        groups: The song or artist of each excerpt, shape ``(batch,)``; each excerpt its own unless given.
-        randoms: How many random attributions.
-        seed: Of the first; the others follow.
-        share_steps: See `deletion_curve`.
-        fill: See `deletion_curve`.
-        patch: See `deletion_curve`.
-
-    Raises:
-        ModelError: Shapes do not fit.
-    """
-    gains = deletion_gains(
-        function,
-        excerpts,
-        attributions,
-        label,
-        randoms=randoms,
-        seed=seed,
-        share_steps=share_steps,
-        fill=fill,
-        patch=patch,
-    )
-    return gain_of(gains, np.arange(len(excerpts)).astype(object) if groups is None else groups, how, seed=seed)
 
 
 def deletion_gains(
@@ -138,16 +90,34 @@ def deletion_gains(
     fill: Tensor | None = None,
     patch: tuple[int, int] = PATCH,
 ) -> NDArray[np.float64]:
-    """What `deletion_gain` is the mean of: for each random attribution and excerpt, shape ``(randoms, batch)``.
+    """By how much attributions beat random ones: the area under random deletion minus theirs.
+
+    Args:
+        function: As `deletion_curve` has it, like all that is not named here.
+        excerpts: Shape ``(batch, mels, frames)``.
+        attributions: Of the same shape.
+        label: Which answer.
+        randoms: How many random attributions.
+        seed: Of the first; the others follow.
+        share_steps: See `deletion_curve`.
+        fill: See `deletion_curve`.
+        patch: See `deletion_curve`.
+
+    Returns:
+        For each random attribution and excerpt, shape ``(randoms, batch)``.
 
     Raises:
         ModelError: Shapes do not fit.
     """
     if randoms < 1:
         raise ModelError(f"randoms is {randoms}; there must be at least 1 random attribution to compare with.")
+    validate(function, excerpts)
+    ends = ends_of(function, excerpts, label, fill=fill)
 
     def areas(given: Tensor) -> NDArray[np.float64]:
-        curve = deletion_curve(function, excerpts, given, label, share_steps=share_steps, fill=fill, patch=patch)
+        curve = deletion_curve(
+            function, excerpts, given, label, share_steps=share_steps, fill=fill, patch=patch, ends=ends
+        )
         return np.asarray(area_under_deletion(curve).double().cpu().numpy())
 
     own = areas(attributions)
@@ -155,18 +125,26 @@ def deletion_gains(
 
 
 def gain_of(gains: NDArray[np.float64], groups: NDArray[np.object_], how: Evaluation, *, seed: int = 1) -> Score:
-    """The mean of `deletion_gains`, also of several labels side by side, with its interval; see `deletion_gain`.
+    """The mean of `deletion_gains`, also of several labels side by side, with its interval.
+
+    The interval is drawn over groups, and each draw compares with one of the random attributions, not with their mean:
+    attributions that are random themselves are one more of these, and seldom come out above 0. They pass where ``low``
+    is above 0.
+
+    Args:
+        gains: Shape ``(randoms, batch)``.
+        groups: The song or artist of each excerpt, shape ``(batch,)``.
+        how: Section ``evaluation`` of params.yaml.
+        seed: With that of ``how``, of which random attribution each draw compares with.
 
     Raises:
         ModelError: There is not one group an excerpt.
     """
     if len(groups) != gains.shape[1]:
         raise ModelError(f"{len(groups)} groups for {gains.shape[1]} excerpts: they must be one each an excerpt.")
-    rng = np.random.default_rng([how.seed, seed])
-    drawn = [
-        np.average(gains[chosen], weights=weights)
-        for weights, chosen in zip(resamples(groups, how), rng.integers(0, len(gains), how.resamples), strict=True)
-    ]
+    weights = np.stack(resamples(groups, how))  # (draws, batch)
+    chosen = np.random.default_rng([how.seed, seed]).integers(0, len(gains), how.resamples)
+    drawn = (gains[chosen] * weights).sum(axis=1) / weights.sum(axis=1)
     tail = (1 - how.confidence) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return Score(float(gains.mean()), float(low), float(high))
@@ -176,45 +154,6 @@ def random_attributions(excerpts: Tensor, seed: int) -> Tensor:
     """Attributions that know nothing, of the same shape: what others are compared with."""
     chance = torch.Generator().manual_seed(seed)
     return torch.randn(excerpts.shape, generator=chance).to(excerpts.device)
-
-
-def best_baseline(
-    function: Function,
-    excerpts: Tensor,
-    label: int,
-    baselines: Mapping[str, Tensor],
-    *,
-    steps: int = STEPS,
-    share_steps: int = 10,
-    patch: tuple[int, int] = PATCH,
-) -> str:
-    """The name of the baseline whose attributions pass the deletion test best; the first of equals.
-
-    Each is tried with every baseline as what takes the place of what is wiped out, so that none is judged by its own.
-
-    Args:
-        function: As `deletion_curve` has it.
-        excerpts: Not those to be reported on, shape ``(batch, mels, frames)``.
-        label: Which answer.
-        baselines: By name, such as ``{"silence": torch.zeros(mels, 1), "mean": mean_spectrum(…)}``.
-        steps: See `integrated_gradients`.
-        share_steps: See `deletion_curve`.
-        patch: See `deletion_curve`.
-
-    Raises:
-        ModelError: There is no baseline, or as `integrated_gradients`.
-    """
-    if not baselines:
-        raise ModelError("There is no baseline to choose from. Name at least one, such as silence.")
-    areas = {}
-    for name, baseline in baselines.items():
-        found = integrated_gradients(function, excerpts, label, steps=steps, baseline=baseline)
-        curves = [
-            deletion_curve(function, excerpts, found, label, share_steps=share_steps, fill=fill, patch=patch)
-            for fill in baselines.values()
-        ]
-        areas[name] = float(area_under_deletion(torch.cat(curves)).mean())
-    return min(areas, key=lambda name: areas[name])
 
 
 def _places(attributions: Tensor, patch: tuple[int, int]) -> Tensor:

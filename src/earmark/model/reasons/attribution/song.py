@@ -1,8 +1,7 @@
-"""Why a song, or a whole class of songs, gets its label: its bands and its moments, on the song's own time line."""
+"""Why a song gets its label: its bands and its moments, on the song's own time line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +10,6 @@ from torch import Tensor
 
 from earmark.audio.features import LogMelArray
 from earmark.errors import ModelError
-from earmark.model.metrics import resamples
 from earmark.model.network.excerpts import excerpt, starts
 from earmark.model.reasons.attribution.gradients import (
     STEPS,
@@ -21,7 +19,7 @@ from earmark.model.reasons.attribution.gradients import (
     integrated_gradients,
     spread,
 )
-from earmark.params import Evaluation, Frontend
+from earmark.params import Frontend
 
 MOMENTS = 60  # pieces of a song
 
@@ -36,7 +34,6 @@ class Why:
         band_hz: Centre of each band, shape ``(mels,)``.
         moments: What each moment adds, per second of music heard, shape ``(moments,)``; 0 where none was heard.
         moment_seconds: Middle of each moment from the song's start, shape ``(moments,)``.
-        picture: ``moments`` divided among the bands, shape ``(mels, moments)``.
         heard: Share of each moment that an excerpt covers, shape ``(moments,)``.
         difference: The answer minus that to the baseline, averaged over the excerpts.
         gap: How far the attributions miss this, on average over the excerpts: the error of the method's arithmetic.
@@ -47,45 +44,9 @@ class Why:
     band_hz: NDArray[np.float64]
     moments: NDArray[np.float64]
     moment_seconds: NDArray[np.float64]
-    picture: NDArray[np.float64]
     heard: NDArray[np.float64]
     difference: float
     gap: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values, fit for JSON."""
-        return _plain(self)
-
-
-@dataclass(frozen=True)
-class ClassWhy:
-    """What speaks for a label in many songs, on average.
-
-    Attributes:
-        label: What is explained.
-        songs: How many.
-        bands: Mean of the songs' ``bands``, shape ``(mels,)``.
-        bands_low: Lower end of its interval.
-        bands_high: Upper end.
-        band_hz: Centre of each band, shape ``(mels,)``.
-        moments: Mean of the songs' ``moments``, shape ``(moments,)``.
-        moment_shares: Middle of each moment as a share of the song, shape ``(moments,)``.
-        picture: Shape ``(mels, moments)``.
-    """
-
-    label: str
-    songs: int
-    bands: NDArray[np.float64]
-    bands_low: NDArray[np.float64]
-    bands_high: NDArray[np.float64]
-    band_hz: NDArray[np.float64]
-    moments: NDArray[np.float64]
-    moment_shares: NDArray[np.float64]
-    picture: NDArray[np.float64]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values, fit for JSON."""
-        return _plain(self)
 
 
 def band_centres_hz(frontend: Frontend) -> NDArray[np.float64]:
@@ -96,26 +57,47 @@ def band_centres_hz(frontend: Frontend) -> NDArray[np.float64]:
 
 
 def lay_back(
-    attributions: NDArray[np.float64], first: Sequence[int], length: int
+    adds: NDArray[np.float64], first: Sequence[int], length: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Excerpts back where they come from, averaged where they overlap.
 
     Args:
-        attributions: Shape ``(excerpts, mels, frames)``.
+        adds: What each frame of each excerpt adds, shape ``(excerpts, frames)``.
         first: Each excerpt's first frame in the song, as `earmark.model.network.excerpts.starts` gives them.
         length: Of the song, in frames; one shorter than an excerpt was repeated, and is folded up again.
 
     Returns:
-        Shape ``(mels, length)``, 0 where nothing was heard; and how often each frame was heard, ``(length,)``.
+        What each frame of the song adds, 0 where nothing was heard; and how often it was heard; ``(length,)`` each.
     """
-    frames = attributions.shape[2]
-    total = np.zeros((length, attributions.shape[1]))
-    times = np.zeros(length, dtype=np.int64)
-    for own, start in zip(attributions, first, strict=True):
-        place = (start + np.arange(frames)) % length
-        np.add.at(total, place, own.T)
+    total, times = np.zeros(length), np.zeros(length, dtype=np.int64)
+    for own, start in zip(adds, first, strict=True):
+        place = (start + np.arange(len(own))) % length
+        np.add.at(total, place, own)
         np.add.at(times, place, 1)
-    return (total / np.maximum(times, 1)[:, None]).T, times
+    return total / np.maximum(times, 1), times
+
+
+def by_moment(
+    attributions: NDArray[np.float64], first: Sequence[int], length: int, moments: int, *, frames_per_s: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What each of ``moments`` equal pieces of a song adds.
+
+    Args:
+        attributions: Of its excerpts, shape ``(excerpts, mels, frames)``.
+        first: See `lay_back`.
+        length: See `lay_back`.
+        moments: How many.
+        frames_per_s: Of the log-mel.
+
+    Returns:
+        What each adds per second of music heard, 0 where none was; and the share of each that was heard; ``(moments,)``
+        each.
+    """
+    song, times = lay_back(attributions.sum(axis=1), first, length)
+    own = np.arange(length) * moments // length
+    there, covered = np.bincount(own, minlength=moments), np.bincount(own, times > 0, minlength=moments)
+    adds = np.bincount(own, song, minlength=moments) * frames_per_s / np.maximum(covered, 1)
+    return adds, covered / np.maximum(there, 1)
 
 
 def why(
@@ -154,66 +136,23 @@ def why(
             "Make it with the model's own front-end."
         )
     first = starts(len(log_mel), frames=frames, count=excerpts)
-    heard = np.stack([excerpt(log_mel, start, frames=frames) for start in first]).astype(np.float32)
-    batch = torch.from_numpy(heard).transpose(1, 2).contiguous()
+    batch = batch_of([excerpt(log_mel, start, frames=frames) for start in first])
     found = integrated_gradients(function, batch, label, steps=steps, baseline=baseline)
     difference = answers_of(function, batch, label) - answers_of(function, spread(baseline, batch), label)
     frames_per_s = frontend.sample_rate_hz / frontend.hop
-    song, times = lay_back(found.double().numpy(), first, len(log_mel))
-    own = np.arange(len(log_mel)) * moments // len(log_mel)
-    there = np.bincount(own, minlength=moments)
-    covered = np.bincount(own, times > 0, minlength=moments)
-    picture = np.stack([np.bincount(own, band, minlength=moments) for band in song]).astype(np.float64)
-    picture = picture * (frames_per_s / np.maximum(covered, 1))
+    adds, heard = by_moment(found.double().numpy(), first, len(log_mel), moments, frames_per_s=frames_per_s)
     return Why(
         label=name,
         bands=by_band(found.double()).numpy(),
         band_hz=band_centres_hz(frontend),
-        moments=picture.sum(axis=0),
+        moments=adds,
         moment_seconds=(np.arange(moments) + 0.5) / moments * len(log_mel) / frames_per_s,
-        picture=picture,
-        heard=covered / np.maximum(there, 1),
+        heard=heard,
         difference=float(difference.mean()),
         gap=float((found.sum(dim=(1, 2)) - difference).abs().mean()),
     )
 
 
-def why_class(whys: Sequence[Why], groups: NDArray[np.object_], how: Evaluation) -> ClassWhy:
-    """What speaks for a label in many songs, on average; its interval is a bootstrap over groups.
-
-    Args:
-        whys: Of one label, from one front-end, with as many moments each.
-        groups: Artists, shape ``(songs,)``.
-        how: Section ``evaluation`` of params.yaml.
-
-    Raises:
-        ModelError: There is none, or they do not fit together.
-    """
-    if len({(one.label, one.picture.shape, tuple(one.band_hz)) for one in whys}) != 1 or len(groups) != len(whys):
-        raise ModelError(
-            f"{len(whys)} explanations of {sorted({one.label for one in whys})} and {len(groups)} groups; needed are "
-            "explanations of one label by one front-end with as many moments each, and a group for each."
-        )
-    bands = np.stack([one.bands for one in whys])
-    tail = (1 - how.confidence) / 2
-    drawn = [np.average(bands, axis=0, weights=weights) for weights in resamples(groups, how)]
-    low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
-    heard = np.stack([one.heard for one in whys])
-    total = heard.sum(axis=0)
-    picture = np.einsum("st,smt->mt", heard, np.stack([one.picture for one in whys])) / np.where(total > 0, total, 1)
-    moments = picture.shape[1]
-    return ClassWhy(
-        label=whys[0].label,
-        songs=len(whys),
-        bands=bands.mean(axis=0),
-        bands_low=low,
-        bands_high=high,
-        band_hz=whys[0].band_hz,
-        moments=picture.sum(axis=0),
-        moment_shares=(np.arange(moments) + 0.5) / moments,
-        picture=picture,
-    )
-
-
-def _plain(found: Why | ClassWhy) -> dict[str, Any]:
-    return {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in vars(found).items()}
+def batch_of(excerpts: Sequence[LogMelArray]) -> Tensor:
+    """Excerpts ``(frames, mels)`` each, as the networks hear them: ``(batch, mels, frames)``."""
+    return torch.from_numpy(np.stack(excerpts).astype(np.float32)).transpose(1, 2).contiguous()
