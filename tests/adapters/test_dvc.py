@@ -78,7 +78,10 @@ class TestGraph:
         stages:
           duplicates: {cmd: 'true', deps: [data/collections/mine], outs: [duplicates]}
           validate: {cmd: 'true', deps: [data/collections/mine, duplicates], outs: [catalogue]}
-          evidence: {cmd: 'true', deps: [catalogue, data/feedback/listening], outs: [evidence]}
+          evidence:
+            cmd: 'true'
+            deps: [catalogue, duplicates, data/collections/mine, data/feedback/listening]
+            outs: [evidence]
           targets: {cmd: 'true', deps: [evidence], outs: [targets]}
           tags: {cmd: 'true', deps: [targets], outs: [tags]}
         """

@@ -20,6 +20,7 @@ from threading import Barrier
 from typing import Any
 from zlib import crc32
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -89,7 +90,15 @@ def watched_project(folder: Path, *, catalogue: bool = True) -> Path:
         ]  # fmt: skip
         for place in ("data/catalogue.parquet", "data/collections/songbook/tracks.parquet"):
             write_tracks(tracks, root / place)
+        write_judgement(root, [track.track_id for track in tracks])
     return root
+
+
+def write_judgement(root: Path, track_ids: list[str]) -> None:
+    """Of the stages `duplicates` and `validate`: no copies, nothing refused."""
+    nothing = {"track_id": track_ids, "duplicate_group": None, "unreadable": None}
+    pd.DataFrame(nothing, dtype="str").to_parquet(root / "data/duplicates.parquet")
+    (root / "data/quarantine.csv").write_text("track_id,rule,severity,reason\n")
 
 
 def played(number: int, *, minute: int = 0, who: str | None = None, **other: Any) -> dict[str, Any]:

@@ -75,11 +75,14 @@ def graph_of(root: Path, *names: str) -> list[str]:
         ToolError: As `graph`.
     """
     needs = {stage.name: stage.needs for stage in graph(root)}
+    left_out = set(_CATALOGUE_STAGES)
+    for name in _CATALOGUE_STAGES:
+        left_out.update(need for need in needs.get(name, ()) if need.endswith(".dvc"))  # the collection as it came
     wanted: set[str] = set()
     waiting = list(names)
     while waiting:
         name = waiting.pop()
-        if name not in wanted and name not in _CATALOGUE_STAGES:
+        if name not in wanted and name not in left_out:
             wanted.add(name)
             waiting += needs[name]
     return [name for name in needs if name in wanted]
