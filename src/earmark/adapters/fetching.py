@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from earmark.adapters.named import Named, find
-from earmark.adapters.shipping import _replace_folder
+from earmark.adapters.shipping import replace_folder
 from earmark.adapters.tracking import reaching
 from earmark.errors import ModelError
 from earmark.params import Params
@@ -69,7 +69,7 @@ def fetch_weights(
                     f"{named.title} is a {found.kind}, in which there is neither network nor encoder: nothing that "
                     "another catalogue could build on. Name a network, a blend, or a machine that stands on an encoder."
                 )
-            _replace_folder(target, folder)
+            replace_folder(target, folder)
     return Fetched(named.title, found.kind, network, len(found.trained_on), size)
 
 

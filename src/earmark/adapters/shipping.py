@@ -79,10 +79,10 @@ def export(client: "MlflowClient", name: str, info: ChampionInfo, root: Path) ->
             "data_hash": tags.get("data.catalogue_md5"),
         },
     )
-    _replace_folder(root / CHAMPION, info.folder)
+    replace_folder(root / CHAMPION, info.folder)
 
 
-def _replace_folder(target: Path, source: Path) -> None:
+def replace_folder(target: Path, source: Path) -> None:
     """Copy ``source`` beside ``target``, then let it take its place; killed in between, the old one is found again."""
     target.parent.mkdir(parents=True, exist_ok=True)
     new, old = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
