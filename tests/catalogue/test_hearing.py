@@ -1,7 +1,6 @@
 """Whom a model may hear: all whose sound is fit, but nothing that has to do with what is tested."""
 
 import dataclasses
-import hashlib
 
 import numpy as np
 import pandas as pd
@@ -9,24 +8,7 @@ import pytest
 
 from earmark.catalogue.hearing import akin, to_hear, unlabelled
 from earmark.catalogue.track import Track
-
-
-def track(name: str, **known) -> Track:
-    """A track called ``name``, alone in its group unless told."""
-    return Track(
-        **{
-            "track_id": name,
-            "path": f"{name}.wav",
-            "content_hash": hashlib.sha256(name.encode()).hexdigest(),
-            "duration_s": 3.0,
-            "sample_rate_hz": 8_000,
-            "channels": 1,
-            "codec": "pcm_s16le",
-            "source": "folder",
-            "group": f"track:{name}",
-            **known,
-        }
-    )
+from made_tracks import track
 
 
 def tables(tracks: list[Track], *, test=(), copies=(), unreadable=(), refused=()) -> tuple[pd.DataFrame, ...]:

@@ -14,34 +14,17 @@ import pandas as pd
 import pytest
 from scipy.io import wavfile
 
-from earmark.catalogue.track import Track, write_tracks
+from earmark.catalogue.track import write_tracks
 from earmark.errors import CatalogueError
 from earmark.model.encoders.loading import load_encoder
 from earmark.model.network.starting import read_start
 from earmark.params import Frontend, Network, Params, load_params
 from earmark.stages.pretrain import run
 from earmark.workspace import CHECKPOINTS, COLLECTIONS, DUPLICATES, PRETRAINED, QUARANTINE, SPLITS, TRACKS
+from made_tracks import track
 from scratch import CHECKOUT
 
 RATE_HZ = 8_000
-
-
-def track(name: str, **known) -> Track:
-    """A track called ``name``, alone in its group unless told."""
-    return Track(
-        **{
-            "track_id": name,
-            "path": f"{name}.wav",
-            "content_hash": hashlib.sha256(name.encode()).hexdigest(),
-            "duration_s": 3.0,
-            "sample_rate_hz": RATE_HZ,
-            "channels": 1,
-            "codec": "pcm_s16le",
-            "source": "folder",
-            "group": f"track:{name}",
-            **known,
-        }
-    )
 
 
 def params(**changed) -> Params:

@@ -20,6 +20,7 @@ from earmark.adapters.named import COMPARISON, Named
 from earmark.adapters.recording import _experiment
 from earmark.adapters.worn import PAIR, TEST_SET, TRACKS, TestSet, looked_at, pair_of, warnings_about
 from earmark.errors import ModelError, RegistryError
+from earmark.model.calibration.abstention import confidence
 from earmark.model.comparing import cost
 from earmark.model.comparing.comparison import MEASURES, Comparison, Said, Truth, always, compare
 from earmark.model.comparing.promises import Promised
@@ -350,7 +351,7 @@ def _promised(model: "Predictor", answers: "Answers") -> Promised | None:
         low[:, nothing] = high[:, nothing] = np.nan
     return Promised(
         sets=sure.sets.sets(answers.genres),
-        abstains=answers.genres.max(axis=1) < sure.threshold,
+        abstains=confidence(answers.genres) < sure.threshold,
         low=low,
         high=high,
         set_coverage=sure.sets.coverage,

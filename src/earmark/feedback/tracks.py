@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import pyarrow as pa
+
 from earmark.catalogue.labels.matching import Known, Matcher
 from earmark.catalogue.sources.library import Entry
 from earmark.catalogue.track import read_table
@@ -25,9 +27,11 @@ class Tracks:
     @classmethod
     def at(cls, path: Path) -> "Tracks":
         """Those of the table at ``path``; none where there is no such file."""
-        if not path.is_file():
-            return cls()
-        table = read_table(path)
+        return cls.of(read_table(path)) if path.is_file() else cls()
+
+    @classmethod
+    def of(cls, table: pa.Table) -> "Tracks":
+        """Those of a table with columns as in `earmark.catalogue.track.SCHEMA`."""
         columns = (table.column(name).to_pylist() for name in Known._fields)
         return cls(map(Known._make, zip(*columns, strict=True)))
 
