@@ -118,17 +118,18 @@ class ExcerptDataset(Dataset[Batch]):
             Excerpts as they are kept, half precision, shape ``(batch, frames, mels)``; ``genres``, ``tags`` and
             ``places`` as in `Examples`, and labels, shape ``(batch,)``.
         """
-        excerpts: NDArray[Any] | None = None
-        for row, (track, place) in enumerate(keys):
-            log_mel = self.examples.log_mels[track]
+        log_mels = [self.examples.log_mels[track] for track, _ in keys]
+        shape = (len(keys), self.frames, log_mels[0].shape[1])
+        # Where the GPU takes them from: memory that torch hands out again, so nothing is copied twice or mapped anew.
+        excerpts = torch.empty(shape, dtype=torch.float16, pin_memory=torch.cuda.is_available())
+        rows = excerpts.numpy()
+        for row, log_mel, (_, place) in zip(rows, log_mels, keys, strict=True):
             start = int(place * (max(0, len(log_mel) - self.frames) + 1))
-            if excerpts is None:
-                excerpts = np.empty((len(keys), self.frames, log_mel.shape[1]), dtype=log_mel.dtype)
-            excerpts[row] = excerpt(log_mel, start, frames=self.frames)
-        rows = [track for track, _ in keys]
+            row[:] = excerpt(log_mel, start, frames=self.frames)
+        tracks = [track for track, _ in keys]
         known = (self.examples.genres, self.examples.tags, self.examples.places, self.examples.labels)
-        genres, tags, places, labels = (torch.from_numpy(each[rows]) for each in known)
-        return torch.from_numpy(excerpts), genres, tags, places, labels
+        genres, tags, places, labels = (torch.from_numpy(each[tracks]) for each in known)
+        return excerpts, genres, tags, places, labels
 
 
 class ExcerptSampler(Sampler[list[Key]]):
