@@ -13,12 +13,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from model_tools import SETTINGS, accuracy, same, songs, training
 
 from earmark.errors import CatalogueError, EarmarkError, ModelError, ParamsError
 from earmark.model.network.launching import _cause, launch, processes_here
 from earmark.model.network.training import fit
 from earmark.params import Augmentation
+from model_tools import SETTINGS, accuracy, same, songs, training
 
 HERE = Path(__file__).parent
 # Chance is another one in each process, so nothing of it here: then several are as one.
@@ -175,7 +175,7 @@ def test_under_torchrun_each_gets_the_same_weights_and_only_the_first_writes(tmp
     script.write_text(
         textwrap.dedent(f"""
             import os, sys
-            sys.path.insert(0, {str(HERE)!r})
+            sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent)!r}]
             import torch
             from model_tools import same, songs
             from test_launching import TOGETHER, training
