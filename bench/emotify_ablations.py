@@ -16,7 +16,7 @@ import numpy as np
 
 from earmark.files import read_json, write_json
 from earmark.model.material import load_material
-from earmark.model.metrics import accuracy, difference, score
+from earmark.model.metrics import accuracy, difference, resamples, score
 from earmark.model.network.predictor import NetworkPredictor
 from earmark.model.network.pretraining import pretrain, save_trunk
 from earmark.model.network.training import Settings, fit
@@ -24,6 +24,7 @@ from earmark.model.scoring import answers_of
 from earmark.model.tags import Tags
 from earmark.params import Evaluation, Params, to_dict
 from emotify_folds import EMOTIONS, TAG_OF, Fold, Songs, folder_of
+from emotify_scores import drawn_score, r_of
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ def ablation_figures(
     labels = sorted(songs.tracks["genre"].unique())
     actual = np.searchsorted(labels, songs.tracks["genre"])
     groups = songs.tracks["group"].to_numpy(object)
+    draws = np.stack([np.ones(len(actual)), *resamples(groups, how)])
+    truth = songs.shares[list(EMOTIONS)].to_numpy()
     genres, r = {}, {}
     for name, parts in told.items():
         predicted = np.zeros(len(actual), dtype=np.int64)
@@ -124,19 +127,22 @@ def ablation_figures(
                 places = [part["tags"].index(TAG_OF[emotion]) for emotion in EMOTIONS]
                 shares[fold.test] = np.asarray(part["shares"])[:, places]
         genres[name] = predicted
-        truth = songs.shares[list(EMOTIONS)].to_numpy()
-        r[name] = float(np.mean([np.corrcoef(shares[:, i], truth[:, i])[0, 1] for i in range(len(EMOTIONS))]))
+        if np.isfinite(shares).all():
+            r[name] = r_of(shares, truth, draws).mean(axis=1)
     figures: dict[str, float] = {}
     for variant in VARIANTS:
         if variant.name not in told:
             continue
         figures |= score(accuracy, actual, genres[variant.name], groups, how).flat(f"ablation_{variant.name}_accuracy")
-        if np.isfinite(r[variant.name]):
-            figures[f"ablation_{variant.name}_r"] = r[variant.name]
+        if variant.name in r:
+            figures |= drawn_score(r[variant.name], how).flat(f"ablation_{variant.name}_r")
         figures[f"ablation_{variant.name}_seconds"] = float(np.mean([part["seconds"] for part in told[variant.name]]))
         if variant.name != variant.of:
             gain = difference(accuracy, actual, genres[variant.name], genres[variant.of], groups, how)
             figures |= gain.flat(f"ablation_{variant.name}_minus_{variant.of}")
+            if variant.name in r:
+                gain = drawn_score(r[variant.name] - r[variant.of], how)
+                figures |= gain.flat(f"ablation_{variant.name}_r_minus_{variant.of}")
     return figures
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from earmark.model.calibration.abstention import accuracy_at, area_under_risk_coverage
 from earmark.model.calibration.reliability import expected_calibration_error, log_loss
-from earmark.model.metrics import accuracy, difference, f1_macro, resamples, score
+from earmark.model.metrics import Score, accuracy, difference, f1_macro, resamples, score
 from earmark.params import Evaluation
 from emotify_folds import EMOTIONS, LIKING, TAG_OF, Fold, Songs
 
@@ -81,31 +81,51 @@ def _told_shares(
     said = shares[:, :, [place[TAG_OF[name]] for name in names]]
     truth = songs.shares[list(names)].to_numpy()
     draws = np.stack([np.ones(len(truth)), *resamples(songs.tracks["group"].to_numpy(object), how)])
-    drawn = np.mean([_r(said[seed], truth, draws) for seed in range(seeds)], axis=0)  # (draws, names)
+    drawn = np.mean([r_of(said[seed], truth, draws) for seed in range(seeds)], axis=0)  # (draws, names)
     parts = {
         "emotion_r_mean": drawn[:, : len(EMOTIONS)].mean(axis=1),
         "liked_r": drawn[:, len(EMOTIONS)],
         "disliked_r": drawn[:, len(EMOTIONS) + 1],
         **{f"r_{name}": drawn[:, number] for number, name in enumerate(EMOTIONS)},
     }
-    tail = (1 - how.confidence) / 2
     figures: dict[str, float] = {}
     for name, values in parts.items():
-        low, high = np.quantile(values[1:], [tail, 1 - tail])
-        figures |= {f"{name}{suffix}": values[0], f"{name}{suffix}_low": low, f"{name}{suffix}_high": high}
+        figures |= drawn_score(values, how).flat(f"{name}{suffix}")
     if not suffix:
         for name, ceiling in (("emotion_r_mean", "emotion"), ("liked_r", "liked"), ("disliked_r", "disliked")):
             figures[f"{name}_share_of_ceiling"] = figures[name] / CEILINGS[ceiling]
     return figures
 
 
-def _r(said: Floats, truth: Floats, draws: Floats) -> Floats:
+def drawn_score(drawn: Floats, how: Evaluation) -> Score:
+    """Of a value, and of the same in draws of the songs: ``drawn[0]`` and its interval."""
+    tail = (1 - how.confidence) / 2
+    low, high = np.quantile(drawn[1:], [tail, 1 - tail])
+    return Score(float(drawn[0]), float(low), float(high))
+
+
+def r_of(said: Floats, truth: Floats, draws: Floats) -> Floats:
     """Weighted Pearson's r of each column, ``(songs, names)`` both, for each row of ``draws``, ``(draws, songs)``."""
     weights = draws / draws.sum(axis=1, keepdims=True)
     mean_said, mean_truth = weights @ said, weights @ truth
     covariance = weights @ (said * truth) - mean_said * mean_truth
     spread = (weights @ said**2 - mean_said**2) * (weights @ truth**2 - mean_truth**2)
     return np.asarray(covariance / np.sqrt(spread.clip(1e-12)))
+
+
+def _chance_error(genres: Floats, seeds: int) -> float:
+    """The calibration error to expect of these very answers were they true: songs as few as these are never even.
+
+    The mean over draws of every song's genre by what is told of it; a song has one genre whatever the seed.
+    """
+    rng = np.random.default_rng(1)
+    highest = genres.cumsum(axis=1)
+    highest[:, -1] = 1.0
+    found = []
+    for _ in range(200):
+        at = np.tile(rng.random(len(genres) // seeds), seeds)[:, None]
+        found.append(expected_calibration_error(genres, (at > highest).sum(axis=1)))
+    return float(np.mean(found))
 
 
 def _sure(
@@ -124,6 +144,7 @@ def _sure(
     held = sets[np.arange(len(actual)), actual] > 0
     return {
         "ece": expected_calibration_error(genres, actual),
+        "ece_if_calibrated": _chance_error(genres, seeds),
         "log_loss": log_loss(genres, actual),
         "set_coverage_90": float(held.mean()),
         "set_size_mean": float(sets.sum(axis=1).mean()),
