@@ -26,6 +26,7 @@ from earmark.model.scoring import answers_of
 from earmark.params import Evaluation, Params
 from earmark.workspace import (
     CONFUSION,
+    LEAKAGE,
     METRICS,
     MISTAKES,
     MODELS,
@@ -76,6 +77,7 @@ def run(params: Params, root: Path) -> None:
         RELIABILITY: reliability(tested),
         RISK_COVERAGE: risk_coverage_curves(tested),
         MISTAKES: mistakes(tested, tracks),
+        LEAKAGE: _both_splits(metrics["leakage"]),
     }
     for path, table in tables.items():
         with replacing(root / path) as part:
@@ -146,6 +148,14 @@ def _leakage(material: Material, params: Params) -> dict[str, float]:
         params.forest,
         params.evaluation,
     )
+
+
+def _both_splits(found: dict[str, float]) -> pd.DataFrame:
+    """``split, accuracy`` and the ends of its interval; no row where it could not be told."""
+    names = {"honest": "by group", "random": "at random"} if found else {}
+    columns = ("accuracy", "accuracy_low", "accuracy_high")
+    rows = [{"split": names[name], **{column: found[f"{name}_{column}"] for column in columns}} for name in names]
+    return pd.DataFrame(rows, columns=["split", *columns])
 
 
 def _mean_r(tags: pd.DataFrame) -> dict[str, float]:
