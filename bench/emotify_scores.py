@@ -46,6 +46,7 @@ def figures_of(songs: Songs, folds: list[Fold], told: list[dict[str, Any]], how:
     for kind in (*CANDIDATES, "chosen"):
         suffix = "" if kind == "chosen" else f"_{names[kind]}"
         figures |= _told_shares(songs, folds, [each[kind] for each in told], seeds, how, suffix)
+    figures |= _set_aside(songs, folds, [each["chosen"] for each in told], predicted["chosen"], how)
     figures |= _sure(songs, folds, [each["chosen"] for each in told], actual, seeds)
     for kind in CANDIDATES:
         figures[f"chosen_{kind}_share"] = float(np.mean([each["chosen"]["kind"] == kind for each in told]))
@@ -95,6 +96,25 @@ def _told_shares(
         for name, ceiling in (("emotion_r_mean", "emotion"), ("liked_r", "liked"), ("disliked_r", "disliked")):
             figures[f"{name}_share_of_ceiling"] = figures[name] / CEILINGS[ceiling]
     return figures
+
+
+def _set_aside(
+    songs: Songs, folds: list[Fold], told: list[dict[str, Any]], predicted: NDArray[np.int64], how: Evaluation
+) -> dict[str, float]:
+    """Of the first fold of the first seed alone: the recipe was chosen on the other songs, and on none of these.
+
+    What is said of all folds leans towards that choice; this does not, but it is of few songs.
+    """
+    first, part = folds[0], told[0]
+    labels = sorted(songs.tracks["genre"].unique())
+    actual = np.searchsorted(labels, songs.tracks["genre"].iloc[first.test])
+    groups = songs.tracks["group"].to_numpy(object)[first.test]
+    found = score(accuracy, actual, predicted[first.test], groups, how).flat("genre_accuracy_set_aside")
+    shares = np.asarray(part["shares"])[:, [list(part["tags"]).index(TAG_OF[name]) for name in EMOTIONS]]
+    truth = songs.shares[list(EMOTIONS)].to_numpy()[first.test]
+    draws = np.stack([np.ones(len(truth)), *resamples(groups, how)])
+    found |= drawn_score(r_of(shares, truth, draws).mean(axis=1), how).flat("emotion_r_mean_set_aside")
+    return {**found, "set_aside_tracks": len(truth)}
 
 
 def drawn_score(drawn: Floats, how: Evaluation) -> Score:

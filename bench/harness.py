@@ -46,10 +46,15 @@ def write_result(name: str, figures: dict[str, float], **notes: Any) -> Path:
         "versions": {"python": platform.python_version(), **_versions()},
         "command": " ".join(["python", f"bench/{Path(sys.argv[0]).name}", *map(_plain, sys.argv[1:])]),
         **notes,
-        "figures": {key: round(value, 6) for key, value in figures.items()},
+        "figures": {key: _rounded(value) for key, value in figures.items()},
     }
     write_json(path, content)
     return path
+
+
+def _rounded(value: float) -> float:
+    """To six digits behind the point; of what is smaller than that, to four digits of its own."""
+    return round(value, 6) if abs(value) >= 0.001 else float(f"{value:.4g}")
 
 
 def _versions() -> dict[str, str]:

@@ -1,13 +1,19 @@
 """What keeps the network from going too far: the penalty on large weights, and labels that are not quite certain."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from earmark.errors import ParamsError
+from earmark.model.network.examples import UNLABELLED, ExcerptDataset
+from earmark.model.network.learning import Heads, Learning
+from earmark.model.network.losses import genre_loss
 from earmark.model.network.penalty import POWERS, lp_penalty
+from earmark.params import Augmentation
+from model_tools import FRAMES, SETTINGS, made_network, songs, training
 
 
 def network() -> nn.Module:
@@ -57,29 +63,52 @@ class TestLpPenalty:
             lp_penalty(network().named_parameters(), p)
 
 
+def taught(smoothing: float, *, all_known: bool, turned: int = 0) -> float:
+    """The loss of one step on nine songs; ``turned``: by how many genres each label is moved on."""
+    examples = songs(1, tracks=9)
+    labels, genres = (examples.labels + turned) % 3, np.roll(examples.genres, turned, axis=1)
+    if not all_known:
+        labels[:2], genres[:2] = UNLABELLED, 0.0
+    examples = replace(examples, labels=labels, genres=genres)
+    assert examples.all_labelled == all_known  # torch's own loss, else `genre_loss`
+    settings = training(replace(SETTINGS, augmentation=Augmentation()), label_smoothing=smoothing)
+    network = made_network(dropout=0.0).train()
+    module = Learning(network, settings, Heads(3, 0, 0, all_known), steps=1, on_epoch=None)
+    kept, *known = ExcerptDataset(examples, frames=FRAMES).__getitems__([(i, 0.5) for i in range(9)])
+    return module.training_step((kept.transpose(1, 2).float(), *known), 0).item()
+
+
 class TestLabelSmoothing:
-    """Training hands ``label_smoothing`` to torch; this is what is meant by it (Szegedy et al., CVPR 2016)."""
+    """A share of each label goes to all genres alike (Szegedy et al., CVPR 2016)."""
 
-    @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
-    def test_each_label_gives_its_share_to_all_genres_alike(self, smoothing):
-        rng = np.random.default_rng(1)
-        logits, labels = rng.normal(0, 2, (7, 4)), rng.dirichlet(np.ones(4), 7)  # mixed labels, as after mixup
-        probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-        target = (1 - smoothing) * labels + smoothing / 4
-        loss = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels), label_smoothing=smoothing)
-        assert loss.item() == pytest.approx(-(target * np.log(probabilities)).sum(axis=1).mean())
-
-    def test_the_best_answer_is_then_no_longer_certain(self):
-        logits = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
+    @pytest.mark.parametrize("weight", [1.0, 0.4])
+    def test_the_best_answer_is_then_no_longer_certain_however_much_of_the_genre_is_known(self, weight):
+        logits = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
+        genres = torch.tensor([[0.0, 0.0, weight], [0.0, 0.0, 0.0]], dtype=torch.float64)
         optimizer = torch.optim.LBFGS([logits], max_iter=200, tolerance_grad=1e-12, tolerance_change=1e-14)
 
         def loss() -> torch.Tensor:
             optimizer.zero_grad()
-            value = F.cross_entropy(logits, torch.tensor([2]), label_smoothing=0.3)
+            value = genre_loss(logits, genres, 0.3)
             value.backward()
             return value
 
         optimizer.step(loss)
         torch.testing.assert_close(
-            logits.softmax(dim=1)[0].detach(), torch.tensor([0.1, 0.1, 0.8], dtype=torch.float64)
+            logits[0].detach().softmax(dim=0), torch.tensor([0.1, 0.1, 0.8], dtype=torch.float64)
         )
+        assert torch.equal(logits[1].detach(), torch.zeros(3, dtype=torch.float64))  # nothing known, nothing taught
+
+    @pytest.mark.parametrize("all_known", [True, False])
+    @pytest.mark.parametrize("smoothing", [0.1, 0.5])
+    def test_a_step_weighs_labels_against_all_genres_alike_by_the_share_of_the_settings(self, smoothing, all_known):
+        certain, alike = (taught(share, all_known=all_known) for share in (0.0, 1.0))
+        assert abs(certain - alike) > 0.1
+        expected = (1 - smoothing) * certain + smoothing * alike
+        assert taught(smoothing, all_known=all_known) == pytest.approx(expected, rel=1e-5)
+
+    @pytest.mark.parametrize("all_known", [True, False])
+    def test_smoothed_wholly_a_step_does_not_depend_on_the_labels(self, all_known):
+        whole, turned = (taught(1.0, all_known=all_known, turned=by) for by in (0, 1))
+        assert whole == pytest.approx(turned, rel=1e-6)
+        assert taught(0.0, all_known=all_known) != pytest.approx(taught(0.0, all_known=all_known, turned=1), rel=0.01)

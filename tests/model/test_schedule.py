@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from model_tools import FRAMES, SETTINGS, TRAINING, made_network, songs, training
+from pytorch_lightning import LightningModule
 from scipy.stats import chisquare, kstest
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from earmark.errors import ParamsError
 from earmark.model.network.examples import Examples, ExcerptSampler
@@ -17,6 +18,7 @@ from earmark.model.network.loading import training_loader
 from earmark.model.network.training import fit, quiet_trainer
 from earmark.params import Training, from_dict, to_dict
 from earmark.stages import train
+from model_tools import FRAMES, SETTINGS, TRAINING, made_network, songs, training
 
 
 class TestPlaces:
@@ -120,11 +122,51 @@ class TestFit:
         found = Learning(made_network(), how, Heads(3, 0, 0), steps=5, on_epoch=None).configure_optimizers()
         assert {group["weight_decay"] for group in found["optimizer"].param_groups} == {0.0, decay}
 
-    @pytest.mark.parametrize(("told", "expected"), [(0.7, 0.7), (5.0, 5.0), (0.0, None)])
-    def test_gradients_are_clipped_where_params_say_so_by_their_norm(self, told, expected):
-        trainer = quiet_trainer(replace(TRAINING, gradient_clip=told), epochs=1, callbacks=[])
-        assert trainer.gradient_clip_val == expected
-        assert trainer.gradient_clip_algorithm in (None, "norm")  # Lightning's own is the norm
+    @staticmethod
+    def gradients_of_steps(clip: float) -> list[torch.Tensor]:
+        """What the optimizer went by in each step of a training with a huge loss; shape ``(parameters,)`` each."""
+        seen: list[torch.Tensor] = []
+
+        def after_a_step(optimizer: torch.optim.Optimizer, *_: object) -> None:
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            seen.append(torch.cat([p.grad.flatten() for p in parameters if p.grad is not None]).clone())
+
+        hook = register_optimizer_step_post_hook(after_a_step)  # Lightning clips within the step
+        try:
+            fit(songs(1, tracks=8), None, training(epochs=1, penalty=1e3, gradient_clip=clip))
+        finally:
+            hook.remove()
+        return seen
+
+    def test_gradients_are_clipped_where_params_say_so_by_their_norm(self):
+        free, far = self.gradients_of_steps(0.0), self.gradients_of_steps(1e6)
+        assert len(free) == 2 and all(gradient.norm() > 1000 for gradient in free)
+        assert all(torch.equal(a, b) for a, b in zip(free, far, strict=True))  # not so long as to be clipped
+        for limit in (0.7, 5.0):
+            clipped = self.gradients_of_steps(limit)
+            assert [float(gradient.norm()) for gradient in clipped] == pytest.approx([limit] * 2, rel=1e-4)
+            # Shortened, not turned, as it would be if each number was clipped; later steps start elsewhere.
+            torch.testing.assert_close(clipped[0], free[0] * (limit / free[0].norm()), rtol=1e-4, atol=1e-7)
+
+    @pytest.mark.parametrize("limit", [0.7, 0.0])
+    def test_a_step_goes_no_further_than_a_clipped_gradient(self, limit):
+        """Plain descent at a rate of 1, from 0 by a gradient of norm 5,000."""
+
+        class Steep(LightningModule):
+            def __init__(self) -> None:
+                super().__init__()
+                self.weight = torch.nn.Parameter(torch.zeros(2))
+
+            def training_step(self, batch: torch.Tensor, index: int) -> torch.Tensor:
+                return self.weight @ torch.tensor([3000.0, -4000.0], device=self.device)
+
+            def configure_optimizers(self) -> torch.optim.Optimizer:
+                return torch.optim.SGD(self.parameters(), lr=1.0)
+
+        steep = Steep()
+        quiet_trainer(replace(TRAINING, gradient_clip=limit), epochs=1, callbacks=[]).fit(steep, [torch.zeros(1)])
+        length = limit or 5000
+        assert steep.weight.tolist() == pytest.approx([-0.6 * length, 0.8 * length], rel=1e-4)
 
     @pytest.mark.parametrize("share", [0.0, 0.17])
     def test_dropout_is_the_one_of_params_and_at_work_in_training_alone(self, share):

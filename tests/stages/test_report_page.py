@@ -3,9 +3,11 @@
 import dataclasses
 import re
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from earmark.model.answers import Answers
 from earmark.model.evaluation import tested as songs
@@ -150,6 +152,60 @@ class Parsed(HTMLParser):
 def shown(of: Reports, wrong: list[Mistake] | None = None) -> tuple[str, Parsed]:
     text = page(of, wrong or [], PARAMS)
     return text, Parsed(text)
+
+
+def section(of: Reports, name: str) -> ElementTree.Element:
+    """A section of the page, to be searched."""
+    text = page(of, [], PARAMS)
+    start = text.index(f'<section id="{name}">')
+    whole = text[start : text.index("</section>", start)] + "</section>"
+    return ElementTree.fromstring(whole.replace("&nbsp;", " "))
+
+
+def words_of(part: ElementTree.Element) -> str:
+    return " ".join("".join(part.itertext()).split())
+
+
+def with_class(part: ElementTree.Element, tag: str, name: str) -> list[ElementTree.Element]:
+    return [each for each in part.iter(tag) if name in each.get("class", "").split()]
+
+
+def corners(line: ElementTree.Element) -> np.ndarray:
+    """Pixels, shape (points, 2)."""
+    return np.array([pair.split(",") for pair in line.get("points").split()], dtype=float)
+
+
+class Chart:
+    """A picture with two axes, read as one does: by the percentages that stand along them."""
+
+    def __init__(self, figure: ElementTree.Element) -> None:
+        self.said = words_of(figure.find("figcaption"))
+        self.svg = figure.find("svg")
+        texts = list(self.svg.iter("text"))
+        self.names = [each.text for each in texts if each.get("class") == "name"]
+        ticks = [(each, float(each.text[:-1]) / 100) for each in texts if each.text.endswith("%")]
+        below = [(float(each.get("x")), share) for each, share in ticks if each.get("text-anchor") == "middle"]
+        heights = np.array([corners(line)[0, 1] for line in with_class(self.svg, "polyline", "grid")])
+        beside = [
+            (heights[np.abs(heights - float(each.get("y"))).argmin()], share)  # of the line that the words stand at
+            for each, share in ticks
+            if each.get("text-anchor") == "end"
+        ]
+        self._lines = [np.polyfit(*zip(*axis, strict=True), 1) for axis in (below, beside)]
+        (right, _), (up, _) = self._lines
+        assert right > 0 > up  # more is further to the right, and higher up: pixels count from above
+
+    def shares(self, pixels: np.ndarray) -> np.ndarray:
+        """Of points, shape (points, 2): to the right, and up."""
+        return np.stack([np.polyval(line, pixels[:, axis]) for axis, line in enumerate(self._lines)], axis=1)
+
+    def line(self, look: str) -> np.ndarray:
+        """The points of the only line that looks so."""
+        (found,) = with_class(self.svg, "polyline", look)
+        return self.shares(corners(found))
+
+
+HALF_A_PIXEL = 0.002  # of an axis
 
 
 class TestPage:
@@ -303,6 +359,181 @@ class TestPage:
         said = " ".join(parsed.text.split())
         assert "earmark catalogue correct TRACK GENRE" in said
         assert "x.wav folk rock 80 % test" in said
+
+
+# What songs are, from above; what they are heard as, from the left. Nothing that is turned over looks the same.
+COUNTS = {
+    "network": np.array([[7, 3, 0], [1, 12, 2], [4, 0, 5]]),
+    "forest": np.array([[2, 8, 0], [6, 9, 0], [1, 8, 0]]),  # which says rock of no song
+}
+
+
+class TestConfusion:
+    @pytest.fixture
+    def parts(self):
+        """Every matrix of the page, the leader's first."""
+        rows = [
+            (kind, LABELS[actual], LABELS[predicted])
+            for kind, counts in COUNTS.items()
+            for (actual, predicted), count in np.ndenumerate(counts)
+            for _ in range(count)
+        ]
+        # As songs come: in no order.
+        table = pd.DataFrame(rows, columns=["model", "actual", "predicted"]).sample(frac=1, random_state=0)
+        found = section(reports(confusion=table), "genres")
+        return found, [each for each in found.iter("table") if "heard as →" in words_of(each)]
+
+    def test_every_field_holds_how_many_songs_of_its_row_were_heard_as_its_column(self, parts):
+        _, tables = parts
+        assert [words_of(table.find("caption")).split(":")[0] for table in tables] == ["The network", "The forest"]
+        for table, counts in zip(tables, COUNTS.values(), strict=True):
+            assert words_of(table.find("thead/tr/th")) == "is ↓ heard as →"
+            heard_as = [words_of(name) for name in table.findall("thead/tr/th")[1:]]
+            found = {
+                (words_of(row.find("th")), name): int(cell.text)
+                for row in table.findall("tbody/tr")
+                for name, cell in zip(heard_as, row.findall("td"), strict=True)
+            }
+            assert found == {
+                (LABELS[actual], LABELS[predicted]): count for (actual, predicted), count in np.ndenumerate(counts)
+            }
+
+    def test_fields_are_as_dark_as_the_share_of_the_songs_of_their_row(self, parts):
+        for table, counts in zip(parts[1], COUNTS.values(), strict=True):
+            for row, own in zip(table.findall("tbody/tr"), counts, strict=True):
+                dark = [float(cell.get("style").removeprefix("--share:")) for cell in row.findall("td")]
+                assert dark == pytest.approx(own / own.sum(), abs=0.0006)
+
+    def test_right_answers_are_framed_and_empty_fields_are_marked(self, parts):
+        for table, counts in zip(parts[1], COUNTS.values(), strict=True):
+            looks = [[cell.get("class").split() for cell in row.findall("td")] for row in table.findall("tbody/tr")]
+            assert [["own" in look for look in row] for row in looks] == np.eye(3, dtype=bool).tolist()
+            assert [["nothing" in look for look in row] for row in looks] == (counts == 0).tolist()
+
+    def test_the_commonest_mistakes_of_the_leader_are_named_the_right_way_round(self, parts):
+        assert (
+            "most often takes rock for folk (4 of 9), folk for jazz & blues (3 of 10), jazz & blues for rock (2 of"
+            in (words_of(parts[0]))
+        )
+
+
+class TestReliability:
+    @pytest.fixture
+    def told(self):
+        """What was given, and the picture of each kind."""
+        of = reports()
+        (pictures,) = with_class(section(of, "sure"), "div", "pictures")
+        return of.reliability, dict(zip(of.kinds, map(Chart, pictures.findall("figure")), strict=True))
+
+    def test_dots_stand_at_how_sure_to_the_right_and_how_often_right_upwards(self, told):
+        table, charts = told
+        for kind, chart in charts.items():
+            assert chart.said.startswith(f"The {kind} ")
+            assert chart.names == ["how sure it is →", "↑ share right"]
+            given = table[table["model"] == kind][["confidence", "accuracy"]].to_numpy()
+            assert np.abs(given[:, 0] - given[:, 1]).max() > 0.1  # or one could not tell the one from the other
+            dots = with_class(chart.svg, "circle", "dot")
+            found = chart.shares(np.array([(dot.get("cx"), dot.get("cy")) for dot in dots], dtype=float))
+            np.testing.assert_allclose(found, given, atol=HALF_A_PIXEL)
+            assert all(kind in dot.get("class").split() for dot in dots)
+
+    def test_dots_say_of_how_many_songs_they_are(self, told):
+        table, charts = told
+        for kind, chart in charts.items():
+            rows = table[table["model"] == kind].to_dict("records")
+            assert [dot.find("title").text for dot in with_class(chart.svg, "circle", "dot")] == [
+                f"{row['count']:.0f} songs: {row['confidence']:.0%} sure, {row['accuracy']:.0%} right" for row in rows
+            ]
+
+    def test_whiskers_reach_from_the_low_to_the_high_end(self, told):
+        table, charts = told
+        for kind, chart in charts.items():
+            rows = table[table["model"] == kind]
+            found = [chart.shares(corners(line)) for line in with_class(chart.svg, "polyline", "whisker")]
+            given = [[(row.confidence, row.low), (row.confidence, row.high)] for row in rows.itertuples()]
+            np.testing.assert_allclose(found, given, atol=HALF_A_PIXEL)
+
+    def test_the_line_of_those_that_are_as_sure_as_right_goes_from_corner_to_corner(self, told):
+        for chart in told[1].values():
+            np.testing.assert_allclose(chart.line("ideal"), [(0, 0), (1, 1)], atol=HALF_A_PIXEL)
+
+
+class TestRiskCoverage:
+    @pytest.fixture
+    def told(self):
+        of = reports()
+        (figure,) = with_class(section(of, "sure"), "figure", "one")
+        return of, Chart(figure)
+
+    def test_curves_show_how_often_right_upwards_by_how_many_are_answered_to_the_right(self, told):
+        of, chart = told
+        assert chart.names == ["share of songs answered →", "↑ share right"]
+        table = of.risk_coverage
+        for kind in of.kinds:
+            given = table[table["model"] == kind][["coverage", "accuracy"]].to_numpy()
+            assert len(given) > 20 and np.ptp(given[:, 1]) > 0.05
+            np.testing.assert_allclose(chart.line(kind), given, atol=HALF_A_PIXEL)
+
+    def test_with_all_songs_answered_it_is_the_accuracy_and_in_words_too(self, told):
+        of, chart = told
+        for kind in of.kinds:
+            accuracy = of.metrics[kind]["accuracy"]
+            np.testing.assert_allclose(chart.line(kind)[-1], (1.0, accuracy), atol=HALF_A_PIXEL)
+            assert f"the {kind} ends at {accuracy:.0%}" in chart.svg.get("aria-label")
+
+    def test_the_mean_share_wrong_along_the_way_is_that_of_each_kind(self, told):
+        of, chart = told
+        of_kinds = [f"the {kind} {of.metrics[kind]['area_under_risk_coverage']:.2f}" for kind in of.kinds]
+        nothing = f"without listening {of.metrics['majority']['area_under_risk_coverage']:.2f}."
+        assert chart.said.endswith(f"along the way: {', '.join(of_kinds)}; {nothing}")
+
+
+class TestSplit:
+    FLATTERS = "a careless split would flatter, and the scores on this page do not"
+    FLATTERS_NOT = "here a careless split would not flatter"
+    OPEN = "on this collection it is not shown that a careless split would flatter"
+
+    @staticmethod
+    def said(leakage: dict[str, float]) -> str:
+        of = reports()
+        return words_of(section(dataclasses.replace(of, metrics=of.metrics | {"leakage": leakage}), "split"))
+
+    @staticmethod
+    def found(gain: float, low: float, high: float) -> dict[str, float]:
+        """As the stage `evaluate` writes it; no two numbers are the same."""
+        return {
+            **{"honest_accuracy": 0.61, "honest_accuracy_low": 0.52, "honest_accuracy_high": 0.69},
+            **{"random_accuracy": 0.83, "random_accuracy_low": 0.77, "random_accuracy_high": 0.88},
+            **{"random_minus_honest": gain, "random_minus_honest_low": low, "random_minus_honest_high": high},
+            **{"tracks": 240, "folds": 5},
+        }
+
+    def test_each_split_stands_beside_its_interval_and_the_difference_beside_its_own(self):
+        said = self.said(self.found(0.22, 0.13, 0.31))
+        assert "on artists it had not heard, is right for 61 of 100 songs (between 52 and 69);" in said
+        assert "with songs shuffled at random, for 83 (between 77 and 88)." in said
+        assert "The difference is +22 points (+13 to +31)" in said
+
+    @pytest.mark.parametrize(
+        ("gain", "low", "high", "verdict", "numbers"),
+        [
+            (0.22, 0.13, 0.31, FLATTERS, "+22 points (+13 to +31)"),
+            (0.06, -0.04, 0.15, OPEN, "+6 points (−4 to +15)"),
+            (0.06, 0.0, 0.15, OPEN, "+6 points (±0 to +15)"),
+            (-0.12, -0.21, -0.03, FLATTERS_NOT, "−12 points (−21 to −3)"),
+        ],
+    )
+    def test_only_a_difference_beyond_chance_is_claimed(self, gain, low, high, verdict, numbers):
+        said = self.said(self.found(gain, low, high))
+        assert f"The difference is {numbers}: {verdict}." in said
+        assert [each for each in (self.FLATTERS, self.OPEN, self.FLATTERS_NOT) if each in said] == [verdict]
+        assert "cannot be measured" not in said
+
+    def test_where_nothing_was_measured_nothing_is_claimed(self):
+        said = self.said({})
+        assert "By how much a careless split would flatter cannot be measured here" in said
+        assert not any(each in said for each in (self.FLATTERS, self.OPEN, self.FLATTERS_NOT))
+        assert not re.search(r"\d|is measured", said)
 
 
 class TestDifferences:

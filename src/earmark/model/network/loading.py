@@ -1,7 +1,7 @@
 """Batches on their way to the network: made ahead in a thread, so that the network never waits for them.
 
 A batch is cut out of arrays in memory or mapped from disk, which takes a fraction of a millisecond; the copying lets go
-of Python's lock. So one thread keeps up with a GPU (bench/gpu.py measures it), where processes would have to be
+of Python's lock. So one thread keeps up with a GPU (bench/training.py measures it), where processes would have to be
 started and every batch sent between them.
 """
 
