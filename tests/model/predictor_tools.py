@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-from model_tools import COMMON, FOREST, NETWORK, made_network
 
 from earmark.audio.descriptors import descriptor_names
 from earmark.model.blend import BlendPredictor, Weights
@@ -14,6 +13,7 @@ from earmark.model.predictor import Predictor
 from earmark.model.trees.forest import fit_forest, fit_tag_forest
 from earmark.model.trees.predictor import ForestPredictor
 from earmark.params import Forest
+from model_tools import COMMON, FOREST, NETWORK, made_network
 
 TAGS = ("appeal---like", "category---sea", "feeling---calmness")
 KINDS = ("network", "ensemble", "listeners", "forest", "boosting", "blend")

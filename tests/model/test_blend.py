@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from model_tools import COMMON, FOREST, NETWORK, made_network, noise
 
 from earmark.audio.descriptors import descriptor_names
 from earmark.errors import ModelError
@@ -11,6 +10,7 @@ from earmark.model.blend import BlendPredictor, Weights, blended, fit_weights
 from earmark.model.network.predictor import NetworkPredictor
 from earmark.model.trees.forest import fit_forest, fit_tag_forest
 from earmark.model.trees.predictor import ForestPredictor
+from model_tools import COMMON, FOREST, NETWORK, made_network, noise
 
 TAGS = ("feeling---calmness", "word---study")
 SONGS = 300

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from model_tools import SETTINGS, heard, songs, training
 
 from earmark.model.network.training import fit
+from model_tools import SETTINGS, heard, songs, training
 
 COMPILER = os.environ.get("CXX", "g++")
 

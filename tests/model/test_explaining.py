@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from model_tools import COMMON, FRAMES, FRONTEND, NETWORK, made_network
 from torch import nn
 
 from earmark.errors import ModelError
@@ -17,6 +16,7 @@ from earmark.model.reasons.explaining import (
     explain_song,
 )
 from earmark.params import Evaluation, Explanation
+from model_tools import COMMON, FRAMES, FRONTEND, NETWORK, made_network
 
 MELS = FRONTEND.mels
 LABELS = COMMON["labels"]

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from model_tools import SETTINGS, accuracy, batch_of, same, songs, training
 from predictor_tools import made_predictor
 
 from earmark.errors import ModelError, ParamsError
@@ -17,6 +16,7 @@ from earmark.model.network.examples import Examples
 from earmark.model.network.network import MusicNetwork
 from earmark.model.network.training import fit, precision_of
 from earmark.params import Augmentation
+from model_tools import SETTINGS, accuracy, batch_of, same, songs, training
 
 TUNED = {
     "plain": training(averaging=0.0),

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from model_tools import FRONTEND
 from predictor_tools import made_predictor
 
 from earmark.errors import CatalogueError
@@ -16,6 +15,7 @@ from earmark.model.held_out import HeldOut, Part, calibration_of, held_out, part
 from earmark.model.material import Material
 from earmark.model.tags import Tags
 from earmark.params import Calibration
+from model_tools import FRONTEND
 
 GENRES = ("calm", "loud", "odd")
 TAGS = ("appeal---like", "category---sea", "feeling---calmness")

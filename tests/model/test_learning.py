@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from model_tools import FRAMES, SETTINGS, heard, made_network, same, songs, training
 from scipy.spatial.distance import cosine
 from scipy.special import expit, log_softmax
 
@@ -18,6 +17,7 @@ from earmark.model.network.learning import Heads, Learning, Settings
 from earmark.model.network.losses import place_loss, tag_loss
 from earmark.model.network.training import fit
 from earmark.params import Augmentation
+from model_tools import FRAMES, SETTINGS, heard, made_network, same, songs, training
 
 MIXED = replace(SETTINGS, augmentation=Augmentation(mixup_alpha=0.7))
 PLAIN = replace(SETTINGS, augmentation=Augmentation())

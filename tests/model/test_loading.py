@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from model_tools import FRAMES, TRAINING, songs
 from torch.utils.data import DataLoader
 
 from earmark.errors import ParamsError
 from earmark.model.network.examples import ExcerptDataset, ExcerptSampler
 from earmark.model.network.loading import AheadLoader, training_loader, validation_loader
+from model_tools import FRAMES, TRAINING, songs
 
 
 class Numbered(torch.utils.data.Dataset):

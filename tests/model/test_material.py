@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from model_tools import FRONTEND
 
 from earmark.audio.features import FeatureCache
 from earmark.errors import CatalogueError
@@ -16,6 +15,7 @@ from earmark.model.material import Material, hear
 from earmark.model.network.examples import UNLABELLED, ExcerptDataset
 from earmark.model.tags import Tags
 from earmark.workspace import EVIDENCE, FEATURE_CACHE
+from model_tools import FRONTEND
 
 
 def material(root, tracks: list[tuple[str, str]]) -> Material:

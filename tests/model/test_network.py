@@ -1,9 +1,9 @@
 import pytest
 import torch
-from model_tools import made_network
 
 from earmark.model.network.network import SIZES, Attention, MeanMax, MusicNetwork
 from earmark.params import Network
+from model_tools import made_network
 
 EXCERPTS = torch.rand(8, 16, 64, generator=torch.Generator().manual_seed(0))
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from model_tools import COMMON, FRONTEND, made_network, noise
 from predictor_tools import KINDS, TAGS, made_calibration, made_predictor
 
 from earmark.audio.descriptors import describe, descriptor_names
@@ -15,6 +14,7 @@ from earmark.model.answers import Answers, Inputs
 from earmark.model.calibration.abstention import NEVER
 from earmark.model.predictor import load_predictor
 from earmark.model.trees.predictor import columns
+from model_tools import COMMON, FRONTEND, made_network, noise
 
 LABELS = COMMON["labels"]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from model_tools import FRAMES, FRONTEND, NETWORK, SETTINGS, same, training
 
 from earmark.audio.features import LogMelArray
 from earmark.errors import CatalogueError
@@ -17,6 +16,7 @@ from earmark.model.network.network import MusicNetwork
 from earmark.model.network.pretraining import pretrain, save_trunk
 from earmark.model.network.starting import start_from
 from earmark.params import Pretraining
+from model_tools import FRAMES, FRONTEND, NETWORK, SETTINGS, same, training
 
 HOW = Pretraining(seed=5, epochs=3, batch_size=8, learning_rate=0.01, temperature=0.2, projection=8, strength=0.5)
 LONGER = replace(HOW, epochs=40, batch_size=32, temperature=0.1, strength=0.2)

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from model_tools import FRONTEND
 
 from earmark.errors import ModelError
 from earmark.model.material import Material
@@ -15,6 +14,7 @@ from earmark.model.trees.fitting import cross_fitted
 from earmark.params import load_params
 from earmark.stages import train
 from earmark.workspace import DESCRIPTORS
+from model_tools import FRONTEND
 from scratch import CHECKOUT
 
 LABELS = np.eye(3)[[0, 2, 1]]

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from model_tools import COMMON, FOREST, SETTINGS, heard, noise, same, songs, training
 from predictor_tools import made_predictor
 from scipy.special import expit
 
@@ -18,6 +17,7 @@ from earmark.model.predictor import load_predictor
 from earmark.model.tags import Tags, load_tags
 from earmark.model.trees.forest import fit_forest, fit_tag_forest
 from earmark.model.trees.predictor import ForestPredictor
+from model_tools import COMMON, FOREST, SETTINGS, heard, noise, same, songs, training
 
 NAMES = ("feeling---calmness", "word---study")
 

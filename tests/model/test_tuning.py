@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from model_tools import FRONTEND, NETWORK, TRAINING, made_network, songs
 
 from earmark.audio.features import FeatureCache
 from earmark.errors import CatalogueError, ModelError
@@ -30,6 +29,7 @@ from earmark.model.tuning.tuning import (
 )
 from earmark.params import Augmentation, Evaluation, Params, load_params
 from earmark.workspace import FEATURE_CACHE
+from model_tools import FRONTEND, NETWORK, TRAINING, made_network, songs
 from scratch import CHECKOUT
 
 GENRES = ("calm", "loud", "odd")

@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from model_tools import COMMON, FRONTEND, made_network
-from model_tools import NETWORK as HEARS
 
 from earmark.audio.features import FeatureCache
 from earmark.audio.spectrogram import frames_of
@@ -29,6 +27,8 @@ from earmark.workspace import (
     NETWORK,
     SPLITS,
 )
+from model_tools import COMMON, FRONTEND, made_network
+from model_tools import NETWORK as HEARS
 from scratch import CHECKOUT
 
 PARAMS = load_params(CHECKOUT / "params.yaml")

@@ -1,7 +1,6 @@
 """The surest wrong answers of the model that leads: what it said, what it should have said, what moved it, and how the
 song sounds there."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +80,7 @@ def _heard(row: object, titles: pd.DataFrame, explain: Explain, root: Path, seco
     if seconds:
         try:
             sound = excerpt(read_recording(root, row.path, row.content_hash), start_s, seconds)  # type: ignore[attr-defined]
-        except EarmarkError:  # of a song that is out of reach the page still tells the rest
+        except EarmarkError:  # the file is out of reach: what the cache of features holds tells the rest
             sound = None
     return Mistake(
         title=_text(titles, track_id, "title") or track_id,
@@ -100,4 +99,4 @@ def _heard(row: object, titles: pd.DataFrame, explain: Explain, root: Path, seco
 
 def _text(titles: pd.DataFrame, track_id: str, column: str) -> str:
     value = titles[column].get(track_id)
-    return "" if value is None or (isinstance(value, float) and math.isnan(value)) or pd.isna(value) else str(value)
+    return "" if value is None or pd.isna(value) else str(value)
