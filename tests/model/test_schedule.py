@@ -224,6 +224,10 @@ class TestProgress:
             f"epoch  10/10  {rest}     0 s left",
         ]
 
+    def test_where_no_songs_are_held_out_nothing_is_told_of_them(self, clock, capsys):
+        train._Teller(10)(Epoch(1, 0.12345, 0.9, float("nan"), float("nan"), 0.01))
+        assert capsys.readouterr().err == "epoch   1/10  loss 0.123     0 s left\n"
+
     def test_carried_on_it_says_so_once_and_reckons_by_its_own_epochs_alone(self, clock, capsys):
         teller = train._Teller(10)
         for number in (4, 5):

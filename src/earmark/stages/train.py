@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import hashlib
 import json
+import math
 import shutil
 import sys
 import time
@@ -240,10 +241,10 @@ class _Teller:
             if self.first:
                 print(f"carried on after epoch {self.first}", file=sys.stderr)
         left_s = (time.monotonic() - self.began) / (epoch.epoch - self.first) * (self.epochs - epoch.epoch)
+        held = f"validation: loss {epoch.validation_loss:.3f}, accuracy {epoch.validation_accuracy:.3f}  "
         print(
             f"epoch {epoch.epoch:3d}/{self.epochs}  loss {epoch.training_loss:.3f}  "
-            f"validation: loss {epoch.validation_loss:.3f}, accuracy {epoch.validation_accuracy:.3f}  "
-            f"{left_s:4.0f} s left",
+            f"{'' if math.isnan(epoch.validation_loss) else held}{left_s:4.0f} s left",
             file=sys.stderr,
             flush=True,
         )
