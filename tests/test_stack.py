@@ -80,7 +80,7 @@ def test_sigterm_ends_things_in_the_same_order_as_ctrl_c():
         time.sleep(5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_up_starts_everything_and_after_ctrl_c_nothing_of_it_is_left(tmp_path):
     root = scratch_project(tmp_path)
     (root / "flows").symlink_to(CHECKOUT / "flows")

@@ -626,7 +626,7 @@ class TestPlaces:
         assert "secret" not in str(caught.value)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_whole_way_with_a_server(
     template: Path, server: str, tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from small_project import EMBEDDED, results, run_dvc
 
 from earmark.adapters import processes
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def kill_when(root: Path, arrived: Callable[[], bool]) -> None:

@@ -46,7 +46,7 @@ from feedback_tools import lenient
 from scratch import CHECKOUT, scratch_project
 from twice import twice_at_once
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 MARK = "xylophilia"
 SECRET = "a key that only these tests use"

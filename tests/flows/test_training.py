@@ -16,7 +16,7 @@ from earmark.adapters.prefect import _make_limit
 from scratch import git
 from twice import twice_at_once
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 ADDED = "data/collections/mine.dvc"
 

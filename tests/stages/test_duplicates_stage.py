@@ -52,6 +52,7 @@ def project(tmp_path):
     return tmp_path
 
 
+@pytest.mark.long
 def test_copies_are_found_grouped_and_written_for_machines_and_for_people(project):
     duplicates.run(PARAMS, project)
 
@@ -116,6 +117,7 @@ def test_copies_are_found_grouped_and_written_for_machines_and_for_people(projec
     assert set(table.index[table["duplicate_group"].notna()]) == {"a/again.wav", "a/song.wav", "b/lossless.flac"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_or_killed_it_leaves_no_process_and_carries_on(tmp_path, number):
     audio = COLLECTIONS / "mine" / "audio"
