@@ -16,15 +16,15 @@ import numpy as np
 
 from earmark.files import read_json, write_json
 from earmark.model.material import load_material
-from earmark.model.metrics import accuracy, difference, resamples, score
+from earmark.model.metrics import accuracy, difference, score
 from earmark.model.network.predictor import NetworkPredictor
 from earmark.model.network.pretraining import pretrain, save_trunk
 from earmark.model.network.training import Settings, fit
 from earmark.model.scoring import answers_of
 from earmark.model.tags import Tags
 from earmark.params import Evaluation, Params, to_dict
-from emotify_folds import EMOTIONS, TAG_OF, Fold, Songs, folder_of
-from emotify_scores import drawn_score, r_of
+from emotify_folds import EMOTIONS, Fold, Songs, folder_of
+from emotify_scores import drawn_r, drawn_score, places_of
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,6 @@ def ablation_figures(
     labels = sorted(songs.tracks["genre"].unique())
     actual = np.searchsorted(labels, songs.tracks["genre"])
     groups = songs.tracks["group"].to_numpy(object)
-    draws = np.stack([np.ones(len(actual)), *resamples(groups, how)])
     truth = songs.shares[list(EMOTIONS)].to_numpy()
     genres, r = {}, {}
     for name, parts in told.items():
@@ -124,11 +123,10 @@ def ablation_figures(
         for fold, part in zip(folds, parts, strict=True):
             predicted[fold.test] = np.asarray(part["genres"]).argmax(axis=1)
             if part["tags"]:
-                places = [part["tags"].index(TAG_OF[emotion]) for emotion in EMOTIONS]
-                shares[fold.test] = np.asarray(part["shares"])[:, places]
+                shares[fold.test] = np.asarray(part["shares"])[:, places_of(part["tags"], EMOTIONS)]
         genres[name] = predicted
         if np.isfinite(shares).all():
-            r[name] = r_of(shares, truth, draws).mean(axis=1)
+            r[name] = drawn_r(shares, truth, groups, how).mean(axis=1)
     figures: dict[str, float] = {}
     for variant in VARIANTS:
         if variant.name not in told:

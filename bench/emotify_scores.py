@@ -1,5 +1,6 @@
 """Figures of a run over all folds and seeds: scores with intervals, how sure, and what was chosen by held-out songs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,12 +8,14 @@ from numpy.typing import NDArray
 
 from earmark.model.calibration.abstention import accuracy_at, area_under_risk_coverage
 from earmark.model.calibration.reliability import expected_calibration_error, log_loss
+from earmark.model.evaluation.sureness import ece_by_chance
 from earmark.model.metrics import Score, accuracy, difference, f1_macro, resamples, score
 from earmark.params import Evaluation
 from emotify_folds import EMOTIONS, LIKING, TAG_OF, Fold, Songs
 
 CANDIDATES = ("network", "forest", "machine", "blend")
 CEILINGS = {"emotion": 0.81, "liked": 0.52, "disliked": 0.59}  # of the data, as its description has them
+BINS = 10  # of the calibration error
 Floats = NDArray[np.float64]
 
 
@@ -46,8 +49,8 @@ def figures_of(songs: Songs, folds: list[Fold], told: list[dict[str, Any]], how:
     for kind in (*CANDIDATES, "chosen"):
         suffix = "" if kind == "chosen" else f"_{names[kind]}"
         figures |= _told_shares(songs, folds, [each[kind] for each in told], seeds, how, suffix)
-    figures |= _set_aside(songs, folds, [each["chosen"] for each in told], predicted["chosen"], how)
-    figures |= _sure(songs, folds, [each["chosen"] for each in told], actual, seeds)
+    figures |= _set_aside(songs, folds[0], told[0]["chosen"], actual, predicted["chosen"], how)
+    figures |= _sure(songs, folds, [each["chosen"] for each in told], actual, seeds, how)
     for kind in CANDIDATES:
         figures[f"chosen_{kind}_share"] = float(np.mean([each["chosen"]["kind"] == kind for each in told]))
     return figures
@@ -76,13 +79,12 @@ def _told_shares(
     songs: Songs, folds: list[Fold], told: list[dict[str, Any]], seeds: int, how: Evaluation, suffix: str
 ) -> dict[str, float]:
     """Pearson's r with the shares of the listeners: all songs of a seed together, then the mean over the seeds."""
-    place = {tag: number for number, tag in enumerate(told[0]["tags"])}
     shares = _laid_out(songs, folds, [each["shares"] for each in told], seeds).reshape(seeds, len(songs.tracks), -1)
     names = (*EMOTIONS, *LIKING)
-    said = shares[:, :, [place[TAG_OF[name]] for name in names]]
+    said = shares[:, :, places_of(told[0]["tags"], names)]
     truth = songs.shares[list(names)].to_numpy()
-    draws = np.stack([np.ones(len(truth)), *resamples(songs.tracks["group"].to_numpy(object), how)])
-    drawn = np.mean([r_of(said[seed], truth, draws) for seed in range(seeds)], axis=0)  # (draws, names)
+    groups = songs.tracks["group"].to_numpy(object)
+    drawn = np.mean([drawn_r(said[seed], truth, groups, how) for seed in range(seeds)], axis=0)  # (draws, names)
     parts = {
         "emotion_r_mean": drawn[:, : len(EMOTIONS)].mean(axis=1),
         "liked_r": drawn[:, len(EMOTIONS)],
@@ -99,32 +101,43 @@ def _told_shares(
 
 
 def _set_aside(
-    songs: Songs, folds: list[Fold], told: list[dict[str, Any]], predicted: NDArray[np.int64], how: Evaluation
+    songs: Songs,
+    first: Fold,
+    told: dict[str, Any],
+    actual: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    how: Evaluation,
 ) -> dict[str, float]:
     """Of the first fold of the first seed alone: the recipe was chosen on the other songs, and on none of these.
 
     What is said of all folds leans towards that choice; this does not, but it is of few songs.
     """
-    first, part = folds[0], told[0]
-    labels = sorted(songs.tracks["genre"].unique())
-    actual = np.searchsorted(labels, songs.tracks["genre"].iloc[first.test])
-    groups = songs.tracks["group"].to_numpy(object)[first.test]
-    found = score(accuracy, actual, predicted[first.test], groups, how).flat("genre_accuracy_set_aside")
-    shares = np.asarray(part["shares"])[:, [list(part["tags"]).index(TAG_OF[name]) for name in EMOTIONS]]
-    truth = songs.shares[list(EMOTIONS)].to_numpy()[first.test]
-    draws = np.stack([np.ones(len(truth)), *resamples(groups, how)])
-    found |= drawn_score(r_of(shares, truth, draws).mean(axis=1), how).flat("emotion_r_mean_set_aside")
-    return {**found, "set_aside_tracks": len(truth)}
+    at, groups = first.test, songs.tracks["group"].to_numpy(object)[first.test]
+    shares = np.asarray(told["shares"])[:, places_of(told["tags"], EMOTIONS)]
+    drawn = drawn_r(shares, songs.shares[list(EMOTIONS)].to_numpy()[at], groups, how).mean(axis=1)
+    return {
+        **score(accuracy, actual[at], predicted[at], groups, how).flat("genre_accuracy_set_aside"),
+        **drawn_score(drawn, how).flat("emotion_r_mean_set_aside"),
+        "set_aside_tracks": len(at),
+    }
+
+
+def places_of(tags: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Where the tags of these feelings stand."""
+    return [list(tags).index(TAG_OF[name]) for name in names]
+
+
+def drawn_r(said: Floats, truth: Floats, groups: NDArray[np.object_], how: Evaluation) -> Floats:
+    """Pearson's r of each column, ``(songs, names)`` both: of all songs, then of each draw of the groups."""
+    return _r(said, truth, np.stack([np.ones(len(truth)), *resamples(groups, how)]))
 
 
 def drawn_score(drawn: Floats, how: Evaluation) -> Score:
-    """Of a value, and of the same in draws of the songs: ``drawn[0]`` and its interval."""
-    tail = (1 - how.confidence) / 2
-    low, high = np.quantile(drawn[1:], [tail, 1 - tail])
-    return Score(float(drawn[0]), float(low), float(high))
+    """Of what `drawn_r` gives of one name: the value of all songs, and its interval."""
+    return Score.of(drawn[0], drawn[1:], how.confidence)
 
 
-def r_of(said: Floats, truth: Floats, draws: Floats) -> Floats:
+def _r(said: Floats, truth: Floats, draws: Floats) -> Floats:
     """Weighted Pearson's r of each column, ``(songs, names)`` both, for each row of ``draws``, ``(draws, songs)``."""
     weights = draws / draws.sum(axis=1, keepdims=True)
     mean_said, mean_truth = weights @ said, weights @ truth
@@ -133,38 +146,27 @@ def r_of(said: Floats, truth: Floats, draws: Floats) -> Floats:
     return np.asarray(covariance / np.sqrt(spread.clip(1e-12)))
 
 
-def _chance_error(genres: Floats, seeds: int) -> float:
-    """The calibration error to expect of these very answers were they true: songs as few as these are never even.
-
-    The mean over draws of every song's genre by what is told of it; a song has one genre whatever the seed.
-    """
-    rng = np.random.default_rng(1)
-    highest = genres.cumsum(axis=1)
-    highest[:, -1] = 1.0
-    found = []
-    for _ in range(200):
-        at = np.tile(rng.random(len(genres) // seeds), seeds)[:, None]
-        found.append(expected_calibration_error(genres, (at > highest).sum(axis=1)))
-    return float(np.mean(found))
-
-
 def _sure(
-    songs: Songs, folds: list[Fold], told: list[dict[str, Any]], actual: NDArray[np.int64], seeds: int
+    songs: Songs,
+    folds: list[Fold],
+    told: list[dict[str, Any]],
+    actual: NDArray[np.int64],
+    seeds: int,
+    how: Evaluation,
 ) -> dict[str, float]:
     """How far what is said about sureness holds, over all folds and seeds."""
     genres, sets, low, high, unlike = (
         _laid_out(songs, folds, [each[name] for each in told], seeds)
         for name in ("genres", "sets", "low", "high", "unlike")
     )
-    place = {tag: number for number, tag in enumerate(told[0]["tags"])}
     names = (*EMOTIONS, *LIKING)
-    columns = [place[TAG_OF[name]] for name in names]
+    columns = places_of(told[0]["tags"], names)
     truth = np.tile(songs.shares[list(names)].to_numpy(), (seeds, 1))
     inside = (truth >= low[:, columns] - 1e-9) & (truth <= high[:, columns] + 1e-9)
     held = sets[np.arange(len(actual)), actual] > 0
     return {
-        "ece": expected_calibration_error(genres, actual),
-        "ece_if_calibrated": _chance_error(genres, seeds),
+        "ece": expected_calibration_error(genres, actual, BINS),
+        "ece_by_chance": ece_by_chance(genres, BINS, how, repeats=seeds)["ece_by_chance"],
         "log_loss": log_loss(genres, actual),
         "set_coverage_90": float(held.mean()),
         "set_size_mean": float(sets.sum(axis=1).mean()),

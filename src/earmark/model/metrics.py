@@ -7,7 +7,7 @@ Conventions: ``actual`` and ``predicted`` are arrays of label indices, shape ``(
 track's group, shape ``(tracks,)``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,13 @@ class Score:
     value: float
     low: float
     high: float
+
+    @classmethod
+    def of(cls, value: float, drawn: Sequence[float] | NDArray[np.float64], confidence: float) -> "Score":
+        """Of what was found in draws, shape ``(draws,)``: the interval leaves as much out below as above."""
+        tail = (1 - confidence) / 2
+        low, high = np.quantile(drawn, [tail, 1 - tail])
+        return cls(float(value), float(low), float(high))
 
     def flat(self, name: str) -> dict[str, float]:
         """``{name: value, name_low: …, name_high: …}``."""
@@ -61,7 +68,7 @@ def score(
         ModelError: There is no track, or the arrays differ in length.
     """
     _validate(actual, predicted, groups)
-    return _interval(
+    return Score.of(
         measure(actual, predicted, np.ones(len(actual))),
         [measure(actual, predicted, weights) for weights in resamples(groups, how)],
         how.confidence,
@@ -87,7 +94,7 @@ def difference(
     def gain(weights: Weights) -> float:
         return measure(actual, ours, weights) - measure(actual, theirs, weights)
 
-    return _interval(gain(np.ones(len(actual))), [gain(weights) for weights in resamples(groups, how)], how.confidence)
+    return Score.of(gain(np.ones(len(actual))), [gain(weights) for weights in resamples(groups, how)], how.confidence)
 
 
 def resamples(groups: NDArray[np.object_], how: Evaluation) -> list[Weights]:
@@ -113,12 +120,6 @@ def confusion(actual: Labels, predicted: Labels, labels: int) -> NDArray[np.int6
     matrix = np.zeros((labels, labels), dtype=np.int64)
     np.add.at(matrix, (actual, predicted), 1)
     return matrix
-
-
-def _interval(value: float, drawn: list[float], confidence: float) -> Score:
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Score(value, float(low), float(high))
 
 
 def _size(*arrays: Labels) -> int:

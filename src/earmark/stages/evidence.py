@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from earmark.catalogue.hearing import listened_to
+from earmark.catalogue.labels.matching import Known
 from earmark.feedback.estimates.evidence import pair_up
 from earmark.feedback.estimates.factors import factorise
 from earmark.feedback.estimates.files import Evidence, write_evidence
@@ -27,7 +28,7 @@ def run(params: Params, root: Path) -> None:
     """
     snapshot = root / SNAPSHOTS / params.feedback.snapshot
     catalogue = listened_to(root, params.catalogue.collection)
-    known = Tracks.of(pa.Table.from_pandas(catalogue, preserve_index=False))
+    known = Tracks.of(pa.Table.from_pandas(catalogue[[*Known._fields]], preserve_index=False))
     listening = read_listening(snapshot, catalogue, known, params.feedback.bot_days)
     pairs = pair_up(listening.doings, listening.now_us, params.targets)
     factors = factorise(pairs, params.categories)

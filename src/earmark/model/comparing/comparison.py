@@ -352,9 +352,7 @@ def _score(value: float, drawn: Floats, confidence: float) -> Score:
     drawn = drawn[~np.isnan(drawn)]
     if not len(drawn):  # of one draw or two; a thousand do not all miss a genre
         return Score(float(value), float(value), float(value))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Score(float(value), float(low), float(high))
+    return Score.of(value, drawn, confidence)
 
 
 def _reflected(measure: Measure) -> Measure:

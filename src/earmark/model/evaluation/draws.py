@@ -39,12 +39,10 @@ class Draws:
         np.add.at(sums, self._own, values)
         with np.errstate(invalid="ignore", divide="ignore"):
             found, drawn = measure(sums.sum(axis=0)), measure(self._counts @ sums)
-        tail = (1 - self._confidence) / 2
         rows = []
         for place, value in enumerate(found):
             there = drawn[:, place][np.isfinite(drawn[:, place])]
-            low, high = np.quantile(there, [tail, 1 - tail]) if len(there) else (np.nan, np.nan)
-            rows.append(Score(float(value), float(low), float(high)))
+            rows.append(Score.of(value, there if len(there) else [np.nan], self._confidence))
         return rows
 
     def mean(self, values: Floats, weights: Floats | None = None) -> Score:

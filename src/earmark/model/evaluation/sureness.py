@@ -93,7 +93,7 @@ def _of_probabilities(told: Floats, tested: Tested, draws: Draws, how: Evaluatio
         **_named("brier", draws, squares, brier(told, actual)),
         "ece": ece,
         **{f"ece_{end}": value for end, value in _ece_interval(told, actual, bins, draws).items()},
-        **_ece_by_chance(told, bins, how),
+        **ece_by_chance(told, bins, how),
         "accuracy_at_80_coverage": accuracy_at(told, actual, COVERAGE),
         "area_under_risk_coverage": area_under_risk_coverage(told, actual),
     }
@@ -142,13 +142,20 @@ def _ece_interval(told: Floats, actual: Labels, bins: int, draws: Draws) -> dict
     return {"low": found.low, "high": found.high}
 
 
-def _ece_by_chance(told: Floats, bins: int, how: Evaluation) -> dict[str, float]:
-    """What a model that is right exactly as often as it says misses by on as many songs: on average, and at most."""
+def ece_by_chance(told: Floats, bins: int, how: Evaluation, repeats: int = 1) -> dict[str, float]:
+    """What a model that is right exactly as often as it says misses by on as many songs: on average, and at most.
+
+    Args:
+        told: Probabilities, shape ``(repeats × songs, classes)``: all songs, then all of them again.
+        bins: Of equal mass.
+        how: Section ``evaluation`` of params.yaml.
+        repeats: How often each song is answered; its genre is the same each time.
+    """
     rng = np.random.default_rng(how.seed)
     sure, place = confidence(told), _places(told, bins)
     errors = []
     for _ in range(_CHANCES):
-        miss = sure - (rng.random(len(sure)) < sure)
+        miss = sure - (np.tile(rng.random(len(sure) // repeats), repeats) < sure)
         errors.append(np.abs(np.bincount(place, miss)).sum() / len(sure))
     return {
         "ece_by_chance": float(np.mean(errors)),

@@ -155,9 +155,7 @@ def paired(
     """
     gain = np.mean(best, axis=0) - np.mean(present, axis=0)
     drawn = [float(np.average(gain, weights=weights)) for weights in resamples(groups, how)]
-    tail = (1 - how.confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Score(float(gain.mean()), float(low), float(high))
+    return Score.of(gain.mean(), drawn, how.confidence)
 
 
 def fresh_seeds(params: Params, count: int) -> list[int]:

@@ -145,9 +145,7 @@ def gain_of(gains: NDArray[np.float64], groups: NDArray[np.object_], how: Evalua
     weights = np.stack(resamples(groups, how))  # (draws, batch)
     chosen = np.random.default_rng([how.seed, seed]).integers(0, len(gains), how.resamples)
     drawn = (gains[chosen] * weights).sum(axis=1) / weights.sum(axis=1)
-    tail = (1 - how.confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Score(float(gains.mean()), float(low), float(high))
+    return Score.of(gains.mean(), drawn, how.confidence)
 
 
 def random_attributions(excerpts: Tensor, seed: int) -> Tensor:
