@@ -380,12 +380,33 @@ class Registry:
 
 @dataclass(frozen=True)
 class Service:
-    """What the service accepts, and how often it looks for a new champion."""
+    """What the service accepts, from whom, and how it keeps itself current."""
 
     max_bytes: Count
+    max_files: Count
     min_seconds: Amount
     max_seconds: Positive
+    long_max_bytes: Count
+    long_max_seconds: Positive
+    upload_seconds: Positive
+    decode_seconds: Positive
     follow_seconds: Positive
+    compile: bool
+    requests_per_minute: Whole
+    cors_origins: list[str]
+    keep_predictions_days: Amount
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """How a challenger is tried on live requests, and when it goes back."""
+
+    shadow_share: Share
+    steps: list[float]
+    min_requests: Count
+    max_error_share: Share
+    max_latency_ratio: Positive
+    max_disagreement: Share
 
 
 @dataclass(frozen=True)
@@ -416,6 +437,7 @@ class Params:
     gates: Gates
     registry: Registry
     service: Service
+    rollout: Rollout
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:

@@ -20,7 +20,7 @@ from earmark.workspace import (
 )
 
 # Changing what the service accepts, or a name in the registry, makes no other model.
-_OF_NO_EFFECT = ("service", "registry", "gates", "tuning")
+_OF_NO_EFFECT = ("service", "rollout", "registry", "gates", "tuning")
 
 
 @dataclass(frozen=True)
