@@ -114,6 +114,22 @@ def snapshot(ctx: click.Context) -> None:
 
 
 @feedback.command()
+@click.pass_context
+def take(ctx: click.Context) -> None:
+    """Judge and store what was told to the service; it does so by itself, within a minute."""
+    from earmark.params import load_params
+    from earmark.serving.taking import take
+
+    root = project_of(ctx)
+    try:
+        taken, refused = take(root, load_params(root / "params.yaml"))
+    except BlockingIOError:
+        click.echo("Another process is at it.")
+        return
+    click.echo(f"{taken} taken, {refused} refused.")
+
+
+@feedback.command()
 @click.argument("listener")
 @click.option("--undo", is_flag=True, help="Let the listener be imported again.")
 @click.pass_context

@@ -17,6 +17,7 @@ _SOURCES = Plugins(
         "lastfm": f"{_HERE}lastfm:LastFm",
         "listenbrainz": f"{_HERE}listenbrainz:ListenBrainzListens",
         "listenbrainz-feedback": f"{_HERE}listenbrainz:ListenBrainzFeedback",
+        "service": f"{_HERE}service:ServiceEvents",
         "spotify": f"{_HERE}spotify:SpotifyHistory",
         "spotify-library": f"{_HERE}spotify:SpotifyLibrary",
         "spotify-short": f"{_HERE}spotify:SpotifyShortHistory",
