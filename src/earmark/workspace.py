@@ -46,6 +46,8 @@ BLEND = Path("models/blend")
 CHAMPION = Path("models/champion")
 PRETRAINED = Path("models/pretrained")  # what training.start_from may name
 PORTABLE = Path("models/portable")  # the network for programs that have no earmark
+NEIGHBOURS = Path("models/neighbours")  # the catalogue by each model's embedding: a folder for each kind
+EXAMPLES = Path("models/examples")  # a few songs to listen to
 # The candidates of one run, by kind.
 MODELS = {"network": NETWORK, "forest": FOREST, "machine": MACHINE, "blend": BLEND}
 

@@ -122,6 +122,12 @@ class TestRunStage:
     def test_force_runs_it_though_nothing_changed(self, copied):
         assert dvc.run_stage(copied, "count", force=True) is StageOutcome.RAN
 
+    def test_it_finds_in_its_environment_what_it_is_given(self, tmp_path):
+        pipeline = "stages: {tell: {cmd: 'echo $SAID > said', outs: [said]}}"
+        root = scratch_project(tmp_path, pipeline=pipeline)
+        dvc.run_stage(root, "tell", env={"SAID": "la"})
+        assert (root / "said").read_text() == "la\n"
+
     def test_only_this_stage_runs_not_what_it_needs(self, copied):
         (copied / MINE / "a.txt").write_text("sol\n")
         assert dvc.run_stage(copied, "words") is StageOutcome.SKIPPED

@@ -16,6 +16,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from sklearn.ensemble import RandomForestClassifier
 from tones import COLLECTION, GENRES, RATE, described, genres_of, learnt, tones
 
 from earmark.adapters import mlflow
-from earmark.adapters.comparing import test_tracks
+from earmark.adapters.comparing import _identity, test_tracks
 from earmark.adapters.recording import _experiment
 from earmark.adapters.supervisor import free_port
 from earmark.adapters.tracking import reaching
@@ -39,6 +40,7 @@ from earmark.catalogue.track import Track
 from earmark.errors import RegistryError
 from earmark.files import read_json, write_json
 from earmark.model.blend import BlendPredictor, Weights
+from earmark.model.comparing.cost import size_mib
 from earmark.model.comparing.promotion import Verdict
 from earmark.model.machine.machine import fit_machine
 from earmark.model.machine.predictor import MachinePredictor
@@ -47,7 +49,7 @@ from earmark.model.network.predictor import NetworkPredictor
 from earmark.model.predictor import Predictor, load_predictor
 from earmark.model.trees.predictor import ForestPredictor
 from earmark.params import Params, flatten, load_params
-from earmark.workspace import CHAMPION, MODELS, PORTABLE
+from earmark.workspace import CHAMPION, EXAMPLES, MODELS, NEIGHBOURS, PORTABLE
 from postgresql_server import DATABASES
 from scratch import CHECKOUT
 from twice import twice_at_once
@@ -161,6 +163,12 @@ def _reports(root: Path, tracks: list[Track]) -> None:
     (reports / "report.html").write_text("<h1>How well it hears music</h1>")
     (root / PORTABLE).mkdir()
     (root / PORTABLE / "network.onnx").write_bytes(b"a graph")
+    (root / PORTABLE / "excerpts.onnx").write_bytes(b"another graph")
+    for kind in MODELS:
+        (root / NEIGHBOURS / kind).mkdir(parents=True)
+        (root / NEIGHBOURS / kind / "songs.parquet").write_text(f"songs by the {kind}")
+    (root / EXAMPLES).mkdir()
+    write_json(root / EXAMPLES / "examples.json", [])
 
 
 def _table(columns: str, rows: list[tuple[Any, ...]]) -> pd.DataFrame:
@@ -364,6 +372,24 @@ class TestRecord:
         mlflow.record(params, root)
         assert len(runs(root, params)) == 8
 
+    @pytest.mark.parametrize("place", [NEIGHBOURS / "forest" / "songs.parquet", EXAMPLES / "examples.json"])
+    def test_so_do_other_songs_beside_the_same_models(self, root: Path, params: Params, place: Path) -> None:
+        (root / place).write_text("others")
+        mlflow.record(params, root)
+        assert len(runs(root, params)) == 8
+
+    def test_within_a_flow_it_says_in_which_run_of_it(
+        self, root: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert not any("prefect.flow_run" in run.data.tags for run in runs(root, params))
+        change_result(root)
+        monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "a-run-of-a-flow")
+        mlflow.record(params, root)
+        version = mlflow.register_challenger(params, root)
+        found = asking(root).get_model_version(params.registry.model, version)
+        assert found.tags["prefect.flow_run"] == "a-run-of-a-flow"
+        assert asking(root).get_run(found.run_id).data.tags["prefect.flow_run"] == "a-run-of-a-flow"
+
     def test_a_run_that_was_killed_in_the_middle_is_marked_and_logged_anew(self, root: Path, params: Params) -> None:
         run_id = read_json(root / "reports/run.json")["forest"]["run_id"]
         here = hashlib.sha256(str(root).encode()).hexdigest()[:12]
@@ -515,7 +541,53 @@ class TestPromoteAndRollback:
         assert load_predictor(root / CHAMPION).kind == "forest"
         note = read_json(root / CHAMPION / "champion.json")
         assert note["version"] == new and note["run_id"] == client.get_model_version(params.registry.model, new).run_id
-        assert {path.name for path in (root / CHAMPION).parent.iterdir()} == {"champion", "portable", *MODELS}
+        made = {"champion", "examples", "neighbours", "portable", *MODELS}
+        assert {path.name for path in (root / CHAMPION).parent.iterdir()} == made
+
+    @pytest.mark.parametrize(
+        ("kind", "graphs"),
+        [("network", {"excerpts.onnx"}), ("blend", {"network/excerpts.onnx"}), ("forest", set()), ("machine", set())],
+    )
+    def test_songs_examples_and_the_engines_file_travel_with_the_predictor(
+        self, root: Path, params: Params, kind: str, graphs: set[str]
+    ) -> None:
+        change_losses(root, **{kind: 0.01})
+        mlflow.promote(params, root, mlflow.register_challenger(params, root), YES)
+        champion = root / CHAMPION
+        assert load_predictor(champion).kind == kind
+        assert (champion / "neighbours/songs.parquet").read_text() == f"songs by the {kind}"
+        assert read_json(champion / "examples/examples.json") == []
+        assert {str(path.relative_to(champion)) for path in champion.rglob("excerpts.onnx")} == graphs
+        assert size_mib(champion) == size_mib(root / MODELS[kind])
+        assert _identity(champion) == _identity(root / MODELS[kind])
+
+    def test_the_note_beside_it_has_all_that_the_registry_knows_of_it(self, root: Path, params: Params) -> None:
+        version = mlflow.register_challenger(params, root)
+        verdict = mlflow.compare(params, root)
+        mlflow.promote(params, root, version, verdict, because="it is better")
+        note, found = (
+            read_json(root / CHAMPION / "champion.json"),
+            asking(root).get_model_version(params.registry.model, version),
+        )
+        # What happened, with the promotion itself, is written down after it.
+        assert note["tags"] == {name: value for name, value in found.tags.items() if name != "events"}
+        assert {"gate.gain", "verdict", "verdict.gates", "data.catalogue_md5", "data.collection"} <= set(note["tags"])
+        assert (note["tags"]["accuracy"], note["tags"]["accuracy_low"], note["tags"]["accuracy_high"]) == (
+            "0.8000", "0.7000", "0.9000",
+        )  # fmt: skip
+        assert note["tags"]["promoted.because"] == "it is better"
+        assert note["since"] == note["tags"]["promoted.at"] == json.loads(found.tags["events"])[-1]["at"]
+        registered = datetime.fromisoformat(note["registered"]).timestamp() * 1000
+        assert registered == pytest.approx(found.creation_timestamp, abs=1)
+
+    def test_after_a_rollback_the_note_is_of_the_one_that_was_put_back(self, root: Path, params: Params) -> None:
+        old = promoted_network(root, params)
+        mlflow.promote(params, root, mlflow.register_challenger(params, root), YES)
+        before = read_json(root / CHAMPION / "champion.json")
+        mlflow.rollback(params, root)
+        note = read_json(root / CHAMPION / "champion.json")
+        assert (note["version"], note["kind"]) == (old, "network") and note["since"] > before["since"]
+        assert (root / CHAMPION / "neighbours/songs.parquet").read_text() == "songs by the network"
 
     def test_promoting_the_champion_again_keeps_previous(self, root: Path, params: Params) -> None:
         old = promoted_network(root, params)

@@ -1,11 +1,14 @@
 """What Prefect's adapter writes for people to read; the flow itself is tested on a server, in tests/flows."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
 
-from earmark.adapters.prefect import markdown
+from earmark.adapters import prefect as adapter
+from earmark.adapters.dvc import StageOutcome
+from earmark.adapters.prefect import markdown, stage_task
 from earmark.model.comparing.promotion import Verdict
 
 SCORES = {
@@ -53,3 +56,19 @@ def test_every_stage_has_a_row_in_the_order_of_running(tmp_path):
 
 def test_without_any_result_there_is_still_the_table_of_stages(tmp_path):
     assert "accuracy" not in markdown(tmp_path, {"validate": "Completed"}, None)
+
+
+@pytest.mark.parametrize(("run", "told"), [("0190-run", {"PREFECT__FLOW_RUN_ID": "0190-run"}), (None, {})])
+def test_a_stage_is_told_in_which_flow_run_it_runs(monkeypatch, tmp_path, run, told):
+    found = {}
+
+    def run_stage(root, name, **how):
+        found.update(how["env"])
+        return StageOutcome.RAN
+
+    if run:
+        monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", run)  # as Prefect lets tests say it
+    monkeypatch.setattr(adapter.dvc, "run_stage", run_stage)
+    monkeypatch.setattr(adapter, "get_run_logger", lambda: logging.getLogger("a stage"))
+    stage_task.fn(tmp_path, "record", 9.0)
+    assert found == told

@@ -144,6 +144,15 @@ class TestFetch:
         assert earmark(here, "weights", "fetch", "2", "--to", "weights/x").exit_code == 0
         assert files(old) == files(elsewhere / NETWORK)
 
+    def test_what_travels_beside_a_model_stays_there(self, here, elsewhere, tmp_path):
+        champion = Path(shutil.copytree(elsewhere / NETWORK, tmp_path / "champion"))
+        for name in ("champion.json", "neighbours/songs.parquet", "examples/examples.json"):
+            (champion / name).parent.mkdir(exist_ok=True)
+            (champion / name).write_text("of another catalogue")
+        assert earmark(here, "weights", "fetch", str(champion), "--to", "weights/x").exit_code == 0
+        assert files(here / "weights" / "x") == files(elsewhere / NETWORK)
+        assert (champion / "champion.json").is_file()
+
     def test_an_unknown_name_tells_what_there_is(self, here):
         said = earmark(here, "weights", "fetch", "7", "--to", "weights/x")
         assert said.exit_code == RegistryError.exit_code
@@ -155,7 +164,9 @@ class TestFetch:
         assert said.exit_code == ModelError.exit_code and "neither network nor encoder" in said.output
         assert [path.name for path in (here / "weights").iterdir()] == ["none"]
 
-    @pytest.mark.parametrize("folder", ["models/network", "models/champion", "models/pretrained/deeper"])
+    @pytest.mark.parametrize(
+        "folder", ["models/network", "models/champion", "models/neighbours/network", "models/pretrained/deeper"]
+    )
     def test_what_the_pipeline_writes_is_no_place_for_it(self, here, folder):
         said = earmark(here, "weights", "fetch", "2", "--to", folder)
         assert said.exit_code == ModelError.exit_code and "by this project's own pipeline" in said.output

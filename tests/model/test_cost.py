@@ -80,11 +80,13 @@ class TestSong:
 
 
 class TestSize:
-    def test_all_files_count_but_the_note_of_the_promotion(self, tmp_path: Path) -> None:
-        (tmp_path / "parts").mkdir()
+    def test_all_files_count_but_what_only_travels_with_the_predictor(self, tmp_path: Path) -> None:
+        for name in ("parts", "neighbours", "examples"):
+            (tmp_path / name).mkdir()
+        for name in ("champion.json", "neighbours/songs.parquet", "examples/1.opus", "parts/excerpts.onnx"):
+            (tmp_path / name).write_bytes(bytes(2**19))
         (tmp_path / "parts" / "weights").write_bytes(bytes(2**20))
         (tmp_path / "predictor.json").write_bytes(bytes(2**19))
-        (tmp_path / "champion.json").write_bytes(bytes(2**19))
         assert size_mib(tmp_path) == 1.5
 
 

@@ -51,7 +51,7 @@ def several():
 
 class TestWhatIsExplained:
     def test_it_is_the_answer_that_the_networks_give_together(self, several):
-        excerpt = several.excerpts(log_mel(0, frames=FRAMES))[:1]
+        excerpt = torch.from_numpy(several.excerpts(log_mel(0, frames=FRAMES)))[:1]
         told = several.raw([Inputs(log_mel=log_mel(0, frames=FRAMES))]).genres[0]
         probabilities = Probabilities(several)(excerpt)[0].detach().numpy()
         np.testing.assert_allclose(probabilities, told, rtol=1e-5)
@@ -59,7 +59,7 @@ class TestWhatIsExplained:
         np.testing.assert_allclose(odds, np.log(told / (1 - told)), rtol=1e-4, atol=1e-5)
 
     def test_the_quick_copies_have_the_networks_own_gradients_and_leave_them_as_they_are(self, several):
-        excerpt = several.excerpts(log_mel(0, frames=FRAMES))[:1]
+        excerpt = torch.from_numpy(several.excerpts(log_mel(0, frames=FRAMES)))[:1]
         before = [name for one in several.networks for name, _ in one.named_parameters()]
         odds = Odds(several, against=1)
         gradients = []
@@ -89,7 +89,7 @@ class TestExplainSong:
     def test_they_add_up_to_what_the_answer_differs_from_that_to_silence(self, several):
         song = log_mel(2)
         found = explain_song(several, song, "odd", steps=256)
-        heard, silence = several.excerpts(song), torch.zeros(1, MELS, FRAMES)
+        heard, silence = torch.from_numpy(several.excerpts(song)), torch.zeros(1, MELS, FRAMES)
         with torch.no_grad():
             expected = (Odds(several)(heard)[:, 2] - Odds(several)(silence)[:, 2]).mean()
         assert found.difference == pytest.approx(float(expected), rel=1e-4)
@@ -99,7 +99,7 @@ class TestExplainSong:
     def test_against_one_label_it_adds_up_to_the_odds_against_that_one(self, several):
         song = log_mel(2)
         found = explain_song(several, song, "odd", rather_than="calm", steps=256)
-        heard, silence = several.excerpts(song), torch.zeros(1, MELS, FRAMES)
+        heard, silence = torch.from_numpy(several.excerpts(song)), torch.zeros(1, MELS, FRAMES)
 
         def rather(excerpts):
             with torch.no_grad():

@@ -27,11 +27,13 @@ from earmark.model.calibration.prediction_sets import SetRule
 from earmark.model.calibration.share_line import ShareLine
 from earmark.model.network.excerpts import starts
 from earmark.model.network.network import MusicNetwork
-from earmark.model.network.predictor import NetworkPredictor
+from earmark.model.network.predictor import GRAPH, NetworkPredictor
 from earmark.model.portable import agreement, files
 from earmark.model.portable.agreement import Difference, by_onnx, by_program, compared, demand
+from earmark.model.portable.excerpts import carry, export_excerpts
 from earmark.model.portable.files import about, export_all, export_onnx, export_program
 from earmark.model.portable.network import PortableNetwork
+from earmark.model.predictor import load_predictor
 from earmark.model.trees.predictor import ForestPredictor
 from earmark.params import Frontend, Network, load_params
 from earmark.stages import export
@@ -195,6 +197,57 @@ class TestFiles:
         assert not list(tmp_path.iterdir())
 
 
+class TestExcerpts:
+    @pytest.fixture(scope="class")
+    def portable(self, network, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("portable")
+        export_excerpts(network, folder / GRAPH)
+        return folder
+
+    def test_of_any_number_of_excerpts_it_says_what_the_networks_say(self, network, portable):
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(portable / GRAPH)
+        (given,) = session.get_inputs()
+        assert (given.name, given.shape) == ("excerpts", ["n", 16, 32])
+        assert [each.name for each in session.get_outputs()] == ["logits", "tags", "places"]
+        for count in (1, 2, 3, 17):
+            excerpts = np.random.default_rng(count).random((count, 16, 32)).astype(np.float32)
+            told = network.hear(excerpts)
+            for ours, theirs in zip(
+                (told.logits, told.tags, told.places), session.run(None, {"excerpts": excerpts}), strict=True
+            ):
+                np.testing.assert_allclose(theirs, ours, atol=1e-4, rtol=1e-5)
+
+    def test_the_same_networks_make_the_same_bytes_which_name_no_file_of_this_machine(
+        self, network, portable, tmp_path
+    ):
+        export_excerpts(network, tmp_path / "again.onnx")
+        content = (portable / GRAPH).read_bytes()
+        assert (tmp_path / "again.onnx").read_bytes() == content
+        assert b"site-packages" not in content and b".py" not in content and os.fsencode(CHECKOUT) not in content
+
+    def test_a_networks_folder_carries_it_and_keeps_it_when_it_is_written_again(self, network, portable, tmp_path):
+        network.save(tmp_path / "model")
+        assert load_predictor(tmp_path / "model").graph is None
+        carry(portable, tmp_path / "model")
+        loaded = load_predictor(tmp_path / "model")
+        assert loaded.graph == (portable / GRAPH).read_bytes()
+        loaded.save(tmp_path / "again")
+        assert (tmp_path / "again" / GRAPH).read_bytes() == loaded.graph
+
+    def test_a_blends_part_carries_it_and_a_forest_does_not(self, network, portable, tmp_path):
+        blend_of(network).save(tmp_path)
+        carry(portable, tmp_path)
+        assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob(GRAPH)] == [f"network/{GRAPH}"]
+        assert load_predictor(tmp_path).network.graph is not None
+
+    def test_where_nothing_was_exported_nothing_is_carried(self, network, tmp_path):
+        network.save(tmp_path / "model")
+        carry(tmp_path / "none", tmp_path / "model")
+        assert not (tmp_path / "model" / GRAPH).exists()
+
+
 class TestDemand:
     def test_what_differs_too_much_is_refused(self):
         demand({"onnx": Difference(9e-5, 9e-5, 9e-5)})
@@ -263,8 +316,16 @@ class TestStage:
         export.run(load_params(CHECKOUT / "params.yaml"), project)
         told = json.loads((project / "reports" / "portable.json").read_text())
         assert told["songs"] == 3 and told["tolerance"] == 1e-4
-        assert all(0 < told[way]["probabilities"] < 1e-4 for way in ("onnx", "program"))
+        assert all(0 < told[way]["probabilities"] < 1e-4 for way in ("onnx", "program", "excerpts"))
         assert (project / "models" / "portable" / files.ONNX).read_bytes() == (exported / files.ONNX).read_bytes()
+        assert (project / "models" / "portable" / GRAPH).is_file()
+        assert not (project / "models" / "network" / GRAPH).exists()  # another stage's
+
+    def test_so_does_a_file_of_excerpts_that_is_another_networks(self, project, monkeypatch):
+        other = replace(made(networks=2), networks=made(networks=3).networks[1:])
+        monkeypatch.setattr(export, "export_excerpts", lambda predictor, path: export_excerpts(other, path))
+        with pytest.raises(ModelError, match="excerpts. differs from the network"):
+            export.run(load_params(CHECKOUT / "params.yaml"), project)
 
     def test_files_that_answer_otherwise_make_it_fail(self, project, monkeypatch):
         other = made(networks=2, excerpts=4)

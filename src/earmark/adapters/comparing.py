@@ -20,6 +20,7 @@ from earmark.adapters.named import COMPARISON, Named
 from earmark.adapters.recording import _experiment
 from earmark.adapters.worn import PAIR, TEST_SET, TRACKS, TestSet, looked_at, pair_of, warnings_about
 from earmark.errors import ModelError, RegistryError
+from earmark.model.beside import files_of_predictor
 from earmark.model.calibration.abstention import confidence
 from earmark.model.comparing import cost
 from earmark.model.comparing.comparison import MEASURES, Comparison, Said, Truth, always, compare
@@ -368,7 +369,7 @@ def _truth(tracks: pd.DataFrame, root: Path) -> Truth:
 def _identity(folder: Path) -> str:
     """A predictor by its content, whatever it is called."""
     total = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "champion.json"):
+    for path in files_of_predictor(folder):
         total.update(path.relative_to(folder).as_posix().encode() + b"\0")
         with path.open("rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())

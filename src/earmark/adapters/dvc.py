@@ -6,7 +6,7 @@ graph is read through DVC's internal `Repo().index.graph`; the lock pins the ver
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -117,9 +117,23 @@ def is_current(root: Path) -> bool:
 
 
 def run_stage(
-    root: Path, name: str, *, on_line: OnLine | None = None, timeout_s: float | None = None, force: bool = False
+    root: Path,
+    name: str,
+    *,
+    on_line: OnLine | None = None,
+    timeout_s: float | None = None,
+    force: bool = False,
+    env: Mapping[str, str] | None = None,
 ) -> StageOutcome:
     """Rebuild this one stage if it is stale; what it needs has to be there.
+
+    Args:
+        root: The project's folder.
+        name: As `graph` has it.
+        on_line: Called with each line that DVC and the stage write.
+        timeout_s: After this many seconds it is ended.
+        force: Rebuild it in any case.
+        env: For the stage to find in its environment.
 
     Raises:
         TimedOut: ``timeout_s`` have passed; the stage was ended with all its children.
@@ -147,6 +161,7 @@ def run_stage(
         name,
         on_line=listen,
         timeout_s=timeout_s,
+        env=env,
         remedy="Mend what the stage says, then repeat.",
     )
     return outcome or StageOutcome.RAN
@@ -309,10 +324,11 @@ def _dvc(
     remedy: str | Callable[[str], str],
     on_line: OnLine | None = None,
     timeout_s: float | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> None:
     check_project(root)
     call = [*processes.program("dvc"), "--wait-for-lock", command, *arguments]
-    finished = processes.run(call, cwd=root, on_line=on_line, timeout_s=timeout_s)
+    finished = processes.run(call, cwd=root, env=env, on_line=on_line, timeout_s=timeout_s)
     if finished.exit_code != 0:
         advice = remedy if isinstance(remedy, str) else remedy("\n".join(finished.tail))
         raise processes.failure(call, finished, advice)

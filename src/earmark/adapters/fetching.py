@@ -9,8 +9,9 @@ from earmark.adapters.named import Named, find
 from earmark.adapters.shipping import replace_folder
 from earmark.adapters.tracking import reaching
 from earmark.errors import ModelError
+from earmark.model.beside import copy_predictor, files_of_predictor
 from earmark.params import Params
-from earmark.workspace import CHAMPION, MODELS, NETWORK, PORTABLE, PRETRAINED
+from earmark.workspace import CHAMPION, EXAMPLES, MODELS, NEIGHBOURS, NETWORK, PORTABLE, PRETRAINED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,20 +63,22 @@ def fetch_weights(
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as staging:
             folder = named.fetch(client, params, root, Path(staging) / "model")
             found, parts = _parts(folder, named)
-            size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+            size = sum(file.stat().st_size for file in files_of_predictor(folder))
             network = any(part.kind == "network" for part in parts)
             if not network and not any(part.encoder for part in parts):
                 raise ModelError(
                     f"{named.title} is a {found.kind}, in which there is neither network nor encoder: nothing that "
                     "another catalogue could build on. Name a network, a blend, or a machine that stands on an encoder."
                 )
-            replace_folder(target, folder)
+            # Songs and listeners of where it comes from stay there.
+            copy_predictor(folder, Path(staging) / "bare")
+            replace_folder(target, Path(staging) / "bare")
     return Fetched(named.title, found.kind, network, len(found.trained_on), size)
 
 
 def _check_free(root: Path, target: Path) -> None:
     place = target.resolve()
-    for made in (*MODELS.values(), CHAMPION, PORTABLE, PRETRAINED):
+    for made in (*MODELS.values(), CHAMPION, EXAMPLES, NEIGHBOURS, PORTABLE, PRETRAINED):
         if place == (root / made).resolve() or (root / made).resolve() in place.parents:
             raise ModelError(
                 f"{made} is written by this project's own pipeline: training would wait for itself if it started from "

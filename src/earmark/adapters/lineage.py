@@ -1,7 +1,8 @@
-"""Where a result comes from: git commit, DVC's hashes of the data, and a fingerprint of the result itself."""
+"""Where a result comes from: git commit, DVC's hashes of the data, flow run, and a fingerprint of the result itself."""
 
 import hashlib
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,11 @@ from earmark.params import Params, to_dict
 from earmark.workspace import (
     CATALOGUE,
     COLLECTIONS,
+    EXAMPLES,
     LEARNING_CURVE,
     METRICS,
     MODELS,
+    NEIGHBOURS,
     PREDICTIONS,
     SPLITS,
 )
@@ -22,19 +25,22 @@ from earmark.workspace import (
 # Changing what the service accepts, or a name in the registry, makes no other model.
 _OF_NO_EFFECT = ("service", "rollout", "registry", "gates", "tuning")
 
+FLOW_RUN = "PREFECT__FLOW_RUN_ID"  # in the environment of what Prefect, or one of our flows, starts
+
 
 @dataclass(frozen=True)
 class Lineage:
     """What a run is made from.
 
     Attributes:
-        fingerprint: SHA-256 of models, metrics and parameters: equal results have equal fingerprints.
+        fingerprint: SHA-256 of models, what travels with them, metrics and parameters: equal results have equal ones.
         git_commit: The commit checked out, or None outside a git repository.
         git_dirty: Whether tracked files differ from that commit.
         collection: Name of the collection.
         collection_md5: DVC's hash of the collection's folder, or None where DVC has not recorded one.
         catalogue_md5: DVC's hash of data/catalogue.parquet.
         splits_md5: DVC's hash of data/splits.parquet.
+        flow_run: The id of the Prefect flow run that it happens in, or None outside of one.
     """
 
     fingerprint: str
@@ -44,6 +50,7 @@ class Lineage:
     collection_md5: str | None
     catalogue_md5: str
     splits_md5: str
+    flow_run: str | None = None
 
     def tags(self) -> dict[str, str]:
         """As tags of a run or of a model version."""
@@ -55,6 +62,7 @@ class Lineage:
             "data.splits_md5": self.splits_md5,
             "git.dirty": str(self.git_dirty).lower() if self.git_commit else None,
             "git.commit": self.git_commit,
+            "prefect.flow_run": self.flow_run,
         }
         return {name: value for name, value in tags.items() if value is not None}
 
@@ -72,6 +80,7 @@ def lineage_of(params: Params, root: Path) -> Lineage:
         collection_md5=_locked_md5(root, collection),
         catalogue_md5=_md5(root / CATALOGUE),
         splits_md5=_md5(root / SPLITS),
+        flow_run=os.environ.get(FLOW_RUN) or None,
     )
 
 
@@ -79,7 +88,7 @@ def _fingerprint(params: Params, root: Path) -> str:
     sections = {name: values for name, values in to_dict(params).items() if name not in _OF_NO_EFFECT}
     total = hashlib.sha256(json.dumps(sections, sort_keys=True).encode())
     paths = [METRICS, LEARNING_CURVE, PREDICTIONS]
-    for folder in MODELS.values():
+    for folder in (*MODELS.values(), NEIGHBOURS, EXAMPLES):
         paths += [path.relative_to(root) for path in sorted((root / folder).rglob("*")) if path.is_file()]
     for path in paths:
         total.update(path.as_posix().encode() + b"\0" + _digest(root / path, "sha256").encode())

@@ -17,10 +17,12 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists
+from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from earmark.adapters import dvc
 from earmark.adapters.dvc import StageOutcome
+from earmark.adapters.lineage import FLOW_RUN
 from earmark.files import read_json
 from earmark.params import load_params
 from earmark.workspace import METRICS, MODELS, PARAMS, RUN
@@ -82,7 +84,8 @@ def run_pipeline(root: Path, *, stage_timeout_s: float) -> dict[str, str]:
 @task(name="stage", task_run_name="{name}")
 def stage_task(root: Path, name: str, timeout_s: float) -> State[str]:
     """One stage of dvc.yaml; its state is named after what DVC did about it."""
-    outcome = dvc.run_stage(root, name, on_line=get_run_logger().info, timeout_s=timeout_s)
+    env = {FLOW_RUN: flow_run.id} if flow_run.id else {}  # a served flow has it already, one that was called has not
+    outcome = dvc.run_stage(root, name, on_line=get_run_logger().info, timeout_s=timeout_s, env=env)
     return Completed(name=_STATE_NAMES[outcome], message=f"{name}: {_MEANINGS[outcome]}", data=outcome.value)
 
 

@@ -178,7 +178,7 @@ def _record_one(
             mlflow.log_artifact(str(root / REPORT), "report")
         if (root / DATA_DOCS).is_dir():
             mlflow.log_artifacts(str(root / DATA_DOCS), "data_docs")
-        log_portable(client, log_model(root / folder).model_id, root, kind)
+        log_portable(client, log_model(root / folder, root).model_id, root, kind)
     return run_id
 
 

@@ -35,6 +35,7 @@ _LINEAGE = (
     "data.collection_md5",
     "data.catalogue_md5",
     "data.splits_md5",
+    "prefect.flow_run",
 )
 
 DESCRIPTION = "Says what a piece of music is. The alias `champion` is in service."
@@ -115,11 +116,12 @@ def promote(
             despite=tuple(gate.name for gate in verdict.failed),
             other=before if before != version else None,
         )
+        promotion = {"promoted.at": happened.at, "promoted.because": happened.because or ""}
         with undisturbed():
-            export(client, name, info, root)
+            export(client, name, info, root, happened.at, promotion)
             add_event(client, name, version, happened)
-            client.set_model_version_tag(name, version, "promoted.at", happened.at)
-            client.set_model_version_tag(name, version, "promoted.because", happened.because or "")
+            for tag, value in promotion.items():
+                client.set_model_version_tag(name, version, tag, value)
             if before is not None and before != version:
                 client.set_registered_model_alias(name, "previous", before)
             client.set_registered_model_alias(name, "champion", version)
@@ -152,8 +154,8 @@ def rollback(params: Params, root: Path, *, because: str | None = None, by: str 
         left, back = str(champion.version), str(previous.version)
         info = ship(client, name, back, root, Path(folder))
         with undisturbed():
-            export(client, name, info, root)
             at = now()
+            export(client, name, info, root, at)
             add_event(client, name, left, Event("rolled back", at=at, because=because, by=by, other=back))
             add_event(client, name, back, Event("put back", at=at, because=because, by=by, other=left))
             client.set_registered_model_alias(name, "previous", left)
@@ -208,6 +210,25 @@ def alias_version(params: Params, root: Path, alias: str) -> str | None:
     with reaching(root) as client:
         found = _aliased(client, params.registry.model, alias)
     return None if found is None else str(found.version)
+
+
+def tags_of(params: Params, root: Path, version: str) -> dict[str, str]:
+    """The tags of a version; empty where there is none of that number.
+
+    Raises:
+        RegistryError: MLflow cannot be reached.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if not version.isdecimal():
+        return {}
+    with reaching(root) as client:
+        try:
+            return dict(client.get_model_version(params.registry.model, version).tags)
+        except MlflowException as error:
+            if error.error_code in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
+                return {}
+            raise
 
 
 def note_verdict(
@@ -293,7 +314,7 @@ def _version_of(client: "MlflowClient", name: str, recorded: dict[str, str], sco
     run = client.get_run(run_id)
     tags = {tag: run.data.tags[tag] for tag in _LINEAGE if tag in run.data.tags}
     # Without held-out songs there is no accuracy on them.
-    told = ("validation_accuracy", "accuracy", "f1_macro")
+    told = ("validation_accuracy", "accuracy", "accuracy_low", "accuracy_high", "f1_macro")
     tags |= {score: f"{scores[score]:.4f}" for score in told if score in scores}
     made = client.create_model_version(
         name,

@@ -1,14 +1,21 @@
-"""Predictors on their way out of the registry: into a folder, and into models/champion for `bentoml build`."""
+"""Predictors on their way out of the registry: into a folder, and into models/champion for `bentoml build`.
+
+What was packed beside a predictor (`earmark.model.beside`) comes with it.
+"""
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from earmark.adapters.tracking import ARTEFACTS, artefacts_of, embedded, tracking_uri
 from earmark.errors import RegistryError
 from earmark.files import write_json
+from earmark.model.beside import NOTE
 from earmark.workspace import CHAMPION
 
 if TYPE_CHECKING:
@@ -65,11 +72,32 @@ def present_location(uri: str, root: Path) -> str:
     return moved.resolve().as_uri() if moved.is_dir() else uri
 
 
-def export(client: "MlflowClient", name: str, info: ChampionInfo, root: Path) -> None:
-    """Put the fetched predictor into models/champion, with a note of where it comes from."""
-    tags: dict[str, Any] = client.get_model_version(name, info.version).tags
+def export(
+    client: "MlflowClient",
+    name: str,
+    info: ChampionInfo,
+    root: Path,
+    since: str,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Put the fetched predictor into models/champion, with a note of where it comes from.
+
+    The note has all that a service without a registry in sight needs to tell: the version's tags, when it was
+    registered, and since when it is champion.
+
+    Args:
+        client: Of the registry.
+        name: Of the registered model.
+        info: What was fetched.
+        root: The project's folder.
+        since: When it becomes champion, in UTC.
+        more: Tags that the version is about to get.
+    """
+    found = client.get_model_version(name, info.version)
+    tags: dict[str, str] = {**found.tags, **more}
+    registered = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
     write_json(
-        info.folder / "champion.json",
+        info.folder / NOTE,
         {
             "model": name,
             "version": info.version,
@@ -77,6 +105,9 @@ def export(client: "MlflowClient", name: str, info: ChampionInfo, root: Path) ->
             "kind": tags.get("kind"),
             "git_commit": tags.get("git.commit"),
             "data_hash": tags.get("data.catalogue_md5"),
+            "registered": registered.isoformat(timespec="milliseconds"),
+            "since": since,
+            "tags": dict(sorted(tags.items())),
         },
     )
     replace_folder(root / CHAMPION, info.folder)

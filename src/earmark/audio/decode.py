@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from earmark.audio.other_kinds import what_it_is
-from earmark.audio.samples import Samples, resampled
+from earmark.audio.samples import Listener, Samples, resampled
 from earmark.audio.truncation import CHECKS, missing, sniff
 from earmark.errors import AudioError
 
@@ -105,24 +105,62 @@ def decode(
     """
     import torch
 
-    chunks: list[Samples] = []
+    samples, rate_hz, codec = samples_of(source, sample_rate_hz=sample_rate_hz, mono=mono, max_seconds=max_seconds)
+    return Recording(torch.from_numpy(samples), rate_hz, codec)
+
+
+def samples_of(
+    source: Path | bytes | BinaryIO,
+    *,
+    sample_rate_hz: int | None = None,
+    mono: bool = False,
+    max_seconds: float | None = None,
+) -> tuple[Samples, int, str]:
+    """What `decode` says, without torch: samples of shape ``(channels, time)``, their rate in Hz, FFmpeg's codec name.
+
+    Raises:
+        AudioError: As `decode`.
+    """
     with open_recording(source) as opened:
         rate_hz = sample_rate_hz or opened.rate_hz
-        wanted = None if max_seconds is None else max(1, round(max_seconds * rate_hz))
-        held = 0
-        for chunk in resampled(opened.frames(), rate_hz, mono=mono):
-            chunks.append(chunk)
-            held += chunk.shape[1]
-            if wanted is not None and held >= wanted:
-                break
+        pieces = list(pieces_of(opened, rate_hz, mono=mono, max_seconds=max_seconds))
+    return np.concatenate(pieces, axis=1), rate_hz, opened.codec
+
+
+def pieces_of(
+    opened: "_Opened", rate_hz: int, *, mono: bool, max_seconds: float | None, listener: Listener | None = None
+) -> Iterator[Samples]:
+    """The same samples piece by piece, each of shape ``(channels, time)``, of a recording that is open.
+
+    Args:
+        opened: By `open_recording`.
+        rate_hz: Of the pieces.
+        mono: As in `decode`.
+        max_seconds: As in `decode`.
+        listener: As in `earmark.audio.samples.resampled`.
+
+    Raises:
+        AudioError: As `decode`; what only the end can tell comes after the last piece.
+    """
+    wanted = None if max_seconds is None else max(1, round(max_seconds * rate_hz))
+    held = 0
+    for piece in resampled(opened.frames(), rate_hz, mono=mono, listener=listener):
+        piece = piece[:, : None if wanted is None else wanted - held]
+        held += piece.shape[1]
+        if piece.size:
+            yield _in_range(piece)
+        if held == wanted:
+            return
     if not held:
         raise EmptyAudio(
             f"{opened.called} holds {opened.decoded_s:.4f} s of sound, too little for one sample at {rate_hz} Hz."
         )
-    waveform = np.concatenate(chunks, axis=1)[:, :wanted]
-    if not (waveform.min() >= -1 and waveform.max() <= 1):  # also where one is not a number
-        waveform = np.clip(np.nan_to_num(waveform, copy=False, posinf=1.0, neginf=-1.0), -1.0, 1.0)
-    return Recording(torch.from_numpy(np.ascontiguousarray(waveform)), rate_hz, opened.codec)
+
+
+def _in_range(samples: Samples) -> Samples:
+    if samples.min() >= -1 and samples.max() <= 1:  # false where one is not a number, too
+        return samples
+    return np.clip(np.nan_to_num(samples, posinf=1.0, neginf=-1.0), -1.0, 1.0)
 
 
 class _Bytes:
@@ -149,6 +187,13 @@ class _Opened:
         self.codec = str(context.codec.canonical_name)
         self.rate_hz, self.channels = int(context.sample_rate), int(context.channels)
         self._samples: Counter[int] = Counter()  # decoded so far, by sample rate in Hz
+
+    @property
+    def announced_s(self) -> float | None:
+        """Seconds that the file claims to last, or that FFmpeg guesses from its size; None where neither is known."""
+        if self._stream.duration:
+            return float(self._stream.duration * self._stream.time_base)
+        return self._container.duration / 1e6 if self._container.duration else None
 
     @property
     def decoded_s(self) -> float:
@@ -223,7 +268,7 @@ class _Opened:
 
 
 @contextmanager
-def open_recording(source: Path | bytes) -> Iterator[_Opened]:
+def open_recording(source: Path | bytes | BinaryIO) -> Iterator[_Opened]:
     """The recording behind ``source``, its frames ready to be taken; for the readers of this room.
 
     Raises:
@@ -260,10 +305,11 @@ def open_recording(source: Path | bytes) -> Iterator[_Opened]:
 
 
 @contextmanager
-def _file(source: Path | bytes) -> Iterator[tuple[BinaryIO, int, str]]:
+def _file(source: Path | bytes | BinaryIO) -> Iterator[tuple[BinaryIO, int, str]]:
     """The open file, its size in bytes, and what to call it in a message."""
-    if isinstance(source, bytes):
-        yield io.BytesIO(source), len(source), "The audio"
+    if not isinstance(source, Path):
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        yield file, file.seek(0, os.SEEK_END), "The audio"
         return
     called = repr(source.name)
     try:

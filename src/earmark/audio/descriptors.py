@@ -172,7 +172,9 @@ def _dynamics(waveform: Tensor, n_fft: int, hop: int) -> dict[str, float]:
     """Sums over windows that overlap, as differences of one running sum."""
     n_fft = min(n_fft, len(waveform))
     changes = torch.nn.functional.pad(waveform[1:] * waveform[:-1] < 0, (1, 0)).cumsum(dim=0, dtype=torch.int32)
-    power = torch.nn.functional.pad(waveform.double().square().cumsum(dim=0), (1, 0))
+    power = torch.zeros(len(waveform) + 1, dtype=torch.float64)
+    power[1:] = waveform
+    torch.cumsum(power.square_(), dim=0, out=power)  # where it lies: fresh memory costs more than the sums
     starts = torch.arange(0, len(waveform) - n_fft + 1, hop)
     crossings = (changes[starts + n_fft - 1] - changes[starts]) / (n_fft - 1)
     mean_square = ((power[starts + n_fft] - power[starts]) / n_fft).clamp(min=0).float()

@@ -7,11 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 Samples = npt.NDArray[np.float32]  # (channels, time)
+Listener = Callable[[Samples, Any], None]
 
 _CHUNK_SAMPLES = 1 << 16  # handled at once: a step of Python for each frame of 26 ms would take as long as decoding
 
 
-def resampled(frames: Iterator[Any], rate_hz: int, *, mono: bool) -> Iterator[Samples]:
+def resampled(
+    frames: Iterator[Any], rate_hz: int, *, mono: bool, listener: Listener | None = None
+) -> Iterator[Samples]:
     """The frames' samples at ``rate_hz``, in pieces of shape ``(channels, time)``.
 
     The first frame fixes the number of channels; where it changes later (a chain of ogg streams), the mean of all
@@ -21,11 +24,15 @@ def resampled(frames: Iterator[Any], rate_hz: int, *, mono: bool) -> Iterator[Sa
         frames: FFmpeg's frames, in order.
         rate_hz: Sample rate of the pieces.
         mono: Mix down to one channel.
+        listener: Is given all of the sound as it is stored, in pieces: samples of shape ``(channels, time)``, and the
+            frame that they came in, which knows its rate and its channels' names.
     """
     channels = 0
     resampler: Resampler | None = None
     for frame in joined(frames, lambda rate_hz, channels: _CHUNK_SAMPLES):
         chunk = to_float(frame)
+        if listener:
+            listener(chunk, frame)
         channels = channels or (1 if mono else len(chunk))
         if len(chunk) != channels:
             chunk = np.repeat(_mean(chunk), channels, axis=0)

@@ -1,5 +1,9 @@
 """What a file says of itself: artist, title, album, ISRC and genre, from ID3, Vorbis comments, MP4, ASF or APE tags.
 
+A genre that earmark itself has written (`earmark predict --write-tags`) is not what somebody says of the song, and is
+passed over: a model would learn from its own answers. Such a file says beside it what earmark wrote; a genre that has
+been changed since is people's again.
+
 Method: mutagen reads the tags; each format has its own names for the same five things.
 """
 
@@ -21,6 +25,8 @@ _NAMES = {
     "isrc": ("TSRC", "isrc", "----:com.apple.iTunes:ISRC", "WM/ISRC", "ISRC"),
     "genre": ("TCON", "genre", "\xa9gen", "WM/Genre", "Genre"),
 }
+# The fields in which earmark notes what it has written into the usual ones, by what that is.
+WROTE = {"genre": "EARMARK_WROTE_GENRE", "bpm": "EARMARK_WROTE_BPM", "key": "EARMARK_WROTE_KEY"}
 _NOBODY = frozenset({"unknown artist", "unknown", "<unknown>", "[unknown]", "n/a", "no artist"})
 
 
@@ -43,7 +49,10 @@ def read_tags(path: Path) -> Tags:
         with path.open("rb") as file:  # an open file: mutagen too shall go by the bytes, and the name may be no text
             found = mutagen.File(file)
             tags = None if found is None else found.tags
-            return Tags() if tags is None else Tags(**{ours: _first(tags, names) for ours, names in _NAMES.items()})
+            if tags is None:
+                return Tags()
+            machines = {name: _first(tags, _own_names(WROTE[name])) for name in WROTE}
+            return Tags(**{ours: _first(tags, names, but=machines.get(ours)) for ours, names in _NAMES.items()})
     except Exception:  # mutagen meets damaged tags with errors of every kind; tags are no reason to refuse a recording
         return Tags()
 
@@ -63,7 +72,11 @@ def artist_keys(artists: "pd.Series") -> "pd.Series":
     return artists.map({name: key for name, key in keys.items() if key.startswith(ARTIST)}).astype("str")
 
 
-def _first(tags: Any, names: tuple[str, ...]) -> str | None:
+def _own_names(name: str) -> tuple[str, ...]:
+    return f"TXXX:{name}", name, f"----:com.apple.iTunes:{name}"
+
+
+def _first(tags: Any, names: tuple[str, ...], *, but: str | None = None) -> str | None:
     for name in names:
         try:
             value = tags[name]
@@ -71,9 +84,13 @@ def _first(tags: Any, names: tuple[str, ...]) -> str | None:
             continue
         # An ID3 frame keeps its texts in one of these; a genre there may be a number, which mutagen knows by name.
         values = getattr(value, "genres", None) or getattr(value, "text", value)
-        value = next(iter(values), "") if isinstance(values, list | tuple) else values
-        value = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-        # Line breaks and other control characters have no place in a name.
-        if text := re.sub(r"[\x00-\x1f\x7f]+", " ", value).encode("utf-8", "replace").decode().strip():
+        texts = [_text(each) for each in (values if isinstance(values, list | tuple) else [values])]
+        if text := next((text for text in texts if text != but), ""):
             return text
     return None
+
+
+def _text(value: Any) -> str:
+    value = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    # Line breaks and other control characters have no place in a name.
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", value).encode("utf-8", "replace").decode().strip()

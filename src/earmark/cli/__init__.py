@@ -5,18 +5,20 @@ import sys
 import traceback
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import click
 
 from earmark.cli.feedback import feedback
 from earmark.cli.history import catalogue
 from earmark.cli.importing import import_
+from earmark.cli.keys import keys
 from earmark.cli.labelling import label
 from earmark.cli.models import COMMANDS
 from earmark.cli.portable import export
 from earmark.cli.pretraining import pretrain
 from earmark.cli.project import project_of
+from earmark.cli.rollout import rollout
 from earmark.cli.stages import stage
 from earmark.cli.tuning import tune
 from earmark.cli.weights import weights
@@ -61,20 +63,38 @@ def main(ctx: click.Context, root: Path | None) -> None:
     ctx.obj = root
 
 
-for _group in (import_, label, feedback, catalogue, weights, pretrain, tune, stage, *COMMANDS, export):
+for _group in (import_, label, feedback, catalogue, weights, pretrain, tune, stage, *COMMANDS, rollout, export, keys):
     main.add_command(_group)
 
 
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--model", type=click.Path(path_type=Path), help="A predictor's folder [default: the champion].")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "form", flag_value="json", help="One JSON object a line.")
+@click.option("--csv", "form", flag_value="csv", help="A table for spreadsheets, with a row for each file.")
+@click.option("--write-tags", is_flag=True, help="Write what is heard into the files' own tags, too.")
+@click.option("--overwrite", is_flag=True, help="With --write-tags: also in place of a person's genre, tempo or key.")
 @click.pass_context
-def predict(ctx: click.Context, files: tuple[Path, ...], model: Path | None, as_json: bool) -> None:
-    """Say what the champion hears in FILES, without a service."""
-    from earmark.serving.offline import predict_files
+def predict(
+    ctx: click.Context,
+    files: tuple[Path, ...],
+    model: Path | None,
+    form: Literal["json", "csv"] | None,
+    write_tags: bool,
+    overwrite: bool,
+) -> None:
+    """Say what the champion hears in FILES, without a service. Folders are gone through for recordings.
 
-    sys.exit(predict_files(project_of(ctx), files, model=model, as_json=as_json))
+    A file that cannot be answered goes to standard error with its reason, and decides the exit code; the others are
+    answered all the same. --write-tags writes genre, tempo, key and all that earmark says beside them into mp3, m4a,
+    mp4, flac, ogg, opus, aiff and wav files; what people have written stays, and the sound does to the bit.
+    """
+    from earmark.serving.offline import Wanted, predict_files
+
+    if overwrite and not write_tags:
+        raise click.UsageError("--overwrite is about tags; it goes with --write-tags.")
+    wanted = Wanted(form or "text", tags=write_tags, overwrite=overwrite)
+    sys.exit(predict_files(project_of(ctx), files, model=model, wanted=wanted))
 
 
 @main.command()

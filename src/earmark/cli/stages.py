@@ -34,6 +34,8 @@ _STAGES = {
     "report": "All of it on one page, for people who know music.",
     "review": "Labels that look wrong, as a list to listen to.",
     "export": "The network as ONNX and as a program of torch.export.",
+    "neighbours": "Similar songs, by what each model hears.",
+    "examples": "A few songs to listen to, where they may be copied.",
     "record": "Log them as MLflow runs.",
 }
 

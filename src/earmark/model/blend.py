@@ -8,16 +8,18 @@ answers to songs that no part was fitted to (stacking; Wolpert, 1992; Breiman, 1
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from earmark.errors import ModelError
 from earmark.model.answers import Answers, Floats, Inputs
 from earmark.model.encoders.encoder import Encoder
 from earmark.model.predictor import Predictor, load_predictor
+
+if TYPE_CHECKING:
+    from earmark.model.network.predictor import NetworkPredictor
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,19 @@ class BlendPredictor(Predictor):
         """That of the part that has one; its folder carries it."""
         return next((part.encoder for part in self.parts.values() if part.encoder is not None), None)
 
+    @property
+    def network(self) -> "NetworkPredictor | None":
+        """That of the part that has one; None where several do, as what one of them was told is not for the others."""
+        found = [part.network for part in self.parts.values() if part.network is not None]
+        return found[0] if len(found) == 1 else None
+
     def raw(self, inputs: Sequence[Inputs]) -> Answers:
         """As `Predictor.raw`."""
         return blended([part.raw(inputs) for part in self.parts.values()], self.weights)
 
-    def heard_seconds(self, waveform: Tensor) -> float:
+    def heard_of(self, seconds: float) -> float:
         """As much as the part that hears most."""
-        return max(part.heard_seconds(waveform) for part in self.parts.values())
+        return max(part.heard_of(seconds) for part in self.parts.values())
 
     def _settings(self) -> dict[str, Any]:
         return {

@@ -29,6 +29,23 @@ class TagShare(Share):
 
 
 @dataclass(frozen=True)
+class Moment:
+    """What the networks hear in one excerpt by itself, before calibration.
+
+    Attributes:
+        start_s: Of the excerpt, from the recording's start.
+        end_s: As ``start_s``.
+        genres: Every genre, the most probable first; the probabilities sum to 1.
+        tags: Every tag, the largest share first, without intervals: those are known of whole recordings alone.
+    """
+
+    start_s: float
+    end_s: float
+    genres: tuple[GenreProbability, ...]
+    tags: tuple[TagShare, ...]
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The answer for one recording.
 
@@ -44,6 +61,8 @@ class Prediction:
         abstains: Whether it had better not be asked: less sure than it has to be for the accuracy that was demanded.
         unlike: How rarely a recording lies so far from everything in training, as a p-value; None as above.
         warnings: What to mind, as sentences.
+        moments: What is heard when, in order of time; empty where the model has no network, or was not asked by
+            `Predictor.tell` or `Predictor.predict`.
     """
 
     genres: tuple[GenreProbability, ...]
@@ -55,6 +74,7 @@ class Prediction:
     abstains: bool = False
     unlike: float | None = None
     warnings: tuple[str, ...] = ()
+    moments: tuple[Moment, ...] = ()
 
     @property
     def genre(self) -> str:

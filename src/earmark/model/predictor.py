@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +22,31 @@ from earmark.audio.encoding import Encoding
 from earmark.audio.features import Extractor
 from earmark.errors import AudioError, ModelError
 from earmark.files import read_json, write_json
-from earmark.model.answers import Answers, Inputs
+from earmark.model.answers import Answers, Floats, Inputs
 from earmark.model.calibration.calibration import Calibration, load
 from earmark.model.encoders.encoder import Encoder
 from earmark.model.prediction import GenreProbability, Prediction, TagShare
 from earmark.params import Frontend, from_dict, to_dict
 
+if TYPE_CHECKING:
+    from earmark.model.network.predictor import NetworkPredictor
+
 FORMAT = 2
 LIKED, DISLIKED = "appeal---like", "appeal---dislike"  # tags: the share of listeners that like it, that do not
 UNLIKE = 0.01  # below this p-value a recording is called unlike anything in training
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What is said of one recording, and where it lies among the others.
+
+    Attributes:
+        prediction: The answer.
+        embedding: Shape ``(dims,)``.
+    """
+
+    prediction: Prediction
+    embedding: Floats
 
 
 @dataclass(frozen=True)
@@ -73,13 +89,40 @@ class Predictor(ABC):
         """Its encoder, as the feature cache knows it."""
         return None if self.encoder is None else self.encoder.encoding(self.frontend.sample_rate_hz)
 
+    @property
+    def network(self) -> "NetworkPredictor | None":
+        """The networks that it asks: itself, or a part of it; None where it asks none."""
+        return None
+
     def predict(self, waveform: Tensor) -> Prediction:
         """The answer for one mono waveform, shape ``(time,)``, at ``frontend.sample_rate_hz``.
 
         Raises:
             AudioError: It is shorter than ``minimum_seconds``.
         """
-        return self.predictions(self.answers([self.inputs(waveform)]), [self.heard_seconds(waveform)])[0]
+        return self.tell(self.inputs(waveform)).prediction
+
+    def tell(self, inputs: Inputs) -> Told:
+        """The answer for one recording, by its `inputs`; what is told already is not computed again.
+
+        Raises:
+            ModelError: The inputs lack something.
+        """
+        return self.tell_all([inputs])[0]
+
+    def tell_all(self, inputs: Sequence[Inputs]) -> list[Told]:
+        """As `tell`, of several recordings at once, which costs less than one after the other."""
+        if any(each.seconds is None for each in inputs):
+            raise ModelError("How long a recording is has to be among its inputs; `Predictor.inputs` puts it there.")
+        seconds = [float(each.seconds or 0.0) for each in inputs]
+        network = self.network
+        asked = inputs if network is None else network.asked(inputs)
+        answers = self.answers(asked)
+        predictions = self.predictions(answers, [self.heard_of(each) for each in seconds])
+        if network is not None:
+            moments = map(network.moments, asked)
+            predictions = [replace(each, moments=own) for each, own in zip(predictions, moments, strict=True)]
+        return [Told(*told) for told in zip(predictions, answers.embeddings, strict=True)]
 
     def predictions(self, answers: Answers, heard_seconds: Sequence[float]) -> list[Prediction]:
         """What is said of recordings, by their `answers` and how much of each was heard."""
@@ -97,6 +140,7 @@ class Predictor(ABC):
             log_mel=self.extractor.log_mel(waveform) if self.needs_log_mel else None,
             descriptors=describe(waveform, self.frontend.sample_rate_hz) if self.needs_descriptors else None,
             encoded=None if self.encoding is None else self.encoding.encode(waveform),
+            seconds=self._seconds(waveform),
         )
 
     def answers(self, inputs: Sequence[Inputs]) -> Answers:
@@ -125,7 +169,11 @@ class Predictor(ABC):
 
     def heard_seconds(self, waveform: Tensor) -> float:
         """How much of the waveform is listened to."""
-        return self._seconds(waveform)
+        return self.heard_of(self._seconds(waveform))
+
+    def heard_of(self, seconds: float) -> float:
+        """How much is listened to of a recording that lasts so long."""
+        return seconds
 
     def save(self, folder: Path) -> None:
         """Write the predictor's folder, weights first: a folder with a ``predictor.json`` is whole."""

@@ -1,4 +1,4 @@
-"""What the service answers, typed once: the OpenAPI page, the service, its clients and the page read the same shapes."""
+"""What the service answers, typed once: the OpenAPI page, the service, its clients and its page read these shapes."""
 
 from typing import Literal
 
@@ -240,3 +240,14 @@ class SimilarAnswer(BaseModel):
     songs: list[SimilarSong] = Field(description="Nearest first.")
     of: int = Field(description="How many songs the catalogue has.", ge=0)
     model: ModelAnswer
+
+
+class ExampleAnswer(BaseModel):
+    """A song to try."""
+
+    name: str = Field(description="`GET /examples/{name}` has its sound.")
+    title: str | None
+    artist: str | None
+    genre: str | None
+    seconds: float = Field(gt=0)
+    licence: str

@@ -1,10 +1,11 @@
 """Where the champion comes from: the registry when one is in sight, else the folder that travels with the code."""
 
+import logging
 import os
-import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from earmark.errors import ModelError
 from earmark.files import read_json
@@ -12,21 +13,67 @@ from earmark.params import Params
 from earmark.workspace import CHAMPION
 
 if TYPE_CHECKING:
+    from earmark.adapters.canary import Borne
+    from earmark.model.neighbours import Neighbours
     from earmark.model.predictor import Predictor
 
 # Beside an exported predictor: {"version": …, "run_id": …}. A folder without it was never registered.
 NOTE = "champion.json"
 UNREGISTERED = "unregistered"
+# Beside the predictor where its stages made them.
+NEIGHBOURS, EXAMPLES = "neighbours", "examples"
+
+Role = Literal["champion", "canary", "shadow"]
+
+logger = logging.getLogger("bentoml.earmark")
 
 
 @dataclass(frozen=True)
+class Example:
+    """A song that may be passed on, for who has none at hand.
+
+    Attributes:
+        name: Names it in addresses.
+        title: What it is called.
+        artist: Who plays it.
+        genre: Its own, as the catalogue has it.
+        seconds: How long it is.
+        licence: Under which it may be passed on.
+        audio: Ogg with Opus.
+    """
+
+    name: str
+    title: str | None
+    artist: str | None
+    genre: str | None
+    seconds: float
+    licence: str
+    audio: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
 class Champion:
-    """A predictor in memory and where it comes from; never changed, only replaced as a whole."""
+    """A predictor in memory and where it comes from; never changed, only replaced as a whole.
+
+    Attributes:
+        predictor: What answers.
+        name: The registered model's.
+        version: Its number there, or ``unregistered``.
+        run_id: The run that made it; empty where it is not known.
+        role: Whether it is in service, tried on some requests, or only listens.
+        neighbours: The catalogue's songs as it hears them; None where they were not packed with it.
+        examples: Songs for the page; None as above.
+        tags: The version's.
+    """
 
     predictor: "Predictor"
     name: str
     version: str
     run_id: str
+    role: Role = "champion"
+    neighbours: "Neighbours | None" = None
+    examples: tuple[Example, ...] | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -50,26 +97,48 @@ class Source(Protocol):
 
 
 class RegistrySource:
-    """The version of the MLflow registry that carries the alias `champion`."""
+    """The version of the MLflow registry that carries an alias.
 
-    def __init__(self, params: Params, root: Path) -> None:
+    Args:
+        params: Of the project.
+        root: Its folder.
+        alias: ``champion``, ``canary`` or ``challenger``.
+        role: What the version is here.
+    """
+
+    def __init__(self, params: Params, root: Path, alias: str = "champion", role: Role = "champion") -> None:
         self._params = params
         self._root = root
+        self._alias = alias
+        self._role: Role = role
+        self.seen: Borne | None = None
+        """Who bore the alias at the last look that the registry answered."""
 
     def version(self) -> str | None:
         """As `Source.version`."""
-        from earmark.adapters import mlflow
+        from earmark.adapters.canary import borne
 
-        return mlflow.champion_version(self._params, self._root)
+        self.seen = borne(self._params, self._root, self._alias)
+        return None if self.seen is None else self.seen.version
 
     def load(self) -> Champion:
         """As `Source.load`."""
-        from earmark.adapters import mlflow
-        from earmark.model.predictor import load_predictor
+        from earmark.adapters.canary import fetched
 
-        with tempfile.TemporaryDirectory(prefix="earmark-champion-") as folder:
-            info = mlflow.fetch_champion(self._params, self._root, Path(folder))
-            return Champion(load_predictor(info.folder), self._params.registry.model, info.version, info.run_id or "")
+        with fetched(self._params, self._root, self._alias) as (info, found):
+            name = self._params.registry.model
+            return loaded(info.folder, name, info.version, info.run_id or "", role=self._role, tags=found.tags)
+
+
+class InSightSource(RegistrySource):
+    """An alias that is nobody's where no registry is in sight: the canary, the challenger."""
+
+    def version(self) -> str | None:
+        """As `Source.version`."""
+        if registry_in_sight(self._root):
+            return super().version()
+        self.seen = None
+        return None
 
 
 class FolderSource:
@@ -87,26 +156,85 @@ class FolderSource:
 
     def load(self) -> Champion:
         """As `Source.load`."""
-        from earmark.model.predictor import load_predictor
-
         before = self._note()
-        predictor = load_predictor(self._folder)
+        version, run_id, tags = before
+        champion = loaded(self._folder, self._name, version, run_id, tags=tags)
         if self._note() != before:
             raise ModelError(f"{self._folder} was replaced while it was being read. Try again.")
-        version, run_id = before
-        return Champion(predictor, self._name, version, run_id)
+        return champion
 
-    def _note(self) -> tuple[str, str]:
-        """Version and run."""
+    def _note(self) -> tuple[str, str, dict[str, str]]:
+        """Version, run and tags."""
         try:
             told = read_json(self._folder / NOTE)
-            return str(told["version"]), str(told.get("run_id") or "")
+            tags = {str(tag): str(value) for tag, value in (told.get("tags") or {}).items()}
+            return str(told["version"]), str(told.get("run_id") or ""), tags
         except FileNotFoundError:
-            return UNREGISTERED, ""
-        except (ValueError, KeyError, TypeError) as error:
+            return UNREGISTERED, "", {}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(
                 f"{self._folder / NOTE} is damaged ({error!r}). Promoting again writes it anew."
             ) from error
+
+
+def loaded(
+    folder: Path,
+    name: str,
+    version: str,
+    run_id: str,
+    *,
+    role: Role = "champion",
+    tags: Mapping[str, str] | None = None,
+) -> Champion:
+    """Read a predictor's folder and what lies beside it; nothing of it is needed afterwards.
+
+    Raises:
+        ModelError: The predictor cannot be read. Damaged neighbours or examples are left out, loudly: the answers do
+            not depend on them.
+    """
+    from earmark.model.predictor import load_predictor
+
+    return Champion(
+        load_predictor(folder),
+        name,
+        version,
+        run_id,
+        role,
+        _optional(folder / NEIGHBOURS, _neighbours),
+        _optional(folder / EXAMPLES, _examples),
+        dict(tags or {}),
+    )
+
+
+def _optional(folder: Path, read: Any) -> Any:
+    if not folder.is_dir():
+        return None
+    try:
+        return read(folder)
+    except Exception as error:  # whatever a damaged file may raise
+        logger.warning("%s cannot be read and is left out: %s: %s", folder.name, type(error).__name__, error)
+        return None
+
+
+def _neighbours(folder: Path) -> "Neighbours":
+    from earmark.model.neighbours import Neighbours
+
+    return Neighbours.load(folder)
+
+
+def _examples(folder: Path) -> tuple[Example, ...]:
+    return tuple(
+        Example(
+            name=str(told["name"]),
+            title=told.get("title"),
+            artist=told.get("artist"),
+            genre=told.get("genre"),
+            seconds=float(told["seconds"]),
+            licence=str(told["licence"]),
+            audio=(folder / Path(told["file"]).name).read_bytes(),
+        )
+        for told in read_json(folder / "examples.json")
+    )
 
 
 def registry_in_sight(root: Path) -> bool:

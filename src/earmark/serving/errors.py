@@ -41,6 +41,7 @@ KINDS: dict[str, Kind] = {
     "unauthorized": Kind(
         HTTPStatus.UNAUTHORIZED, "This service asks for an API key. Send it as `Authorization: Bearer KEY`."
     ),
+    "forbidden": Kind(HTTPStatus.FORBIDDEN, "Another host's page may not ask this service."),
     "not_found": Kind(HTTPStatus.NOT_FOUND, "There is nothing at /predcit. The page at / lists what there is."),
     "method_not_allowed": Kind(HTTPStatus.METHOD_NOT_ALLOWED, "GET does not work here. Send the file with POST."),
     "unknown_prediction": Kind(HTTPStatus.NOT_FOUND, "No prediction of the last 90 days has this id."),
@@ -50,6 +51,8 @@ KINDS: dict[str, Kind] = {
     "outdated": Kind(
         HTTPStatus.CONFLICT, "That prediction was made by version 3; version 4 answers now. Send the recording again."
     ),
+    "not_ready": Kind(HTTPStatus.CONFLICT, "The task is not done yet. GET /predict_long/status says how far it is."),
+    "cancelled": Kind(HTTPStatus.CONFLICT, "The task was cancelled."),
     "no_network": Kind(HTTPStatus.CONFLICT, "The champion is a forest, and only what a network hears is explained."),
     "no_catalogue": Kind(HTTPStatus.CONFLICT, "The champion came without its catalogue, so nothing is near to it."),
     "too_large": Kind(_TOO_LARGE, "The upload is larger than the 50,000,000 bytes that are accepted."),

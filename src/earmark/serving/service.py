@@ -1,47 +1,57 @@
 """The BentoML service: HTTP on one side, the champion's Predictor on the other. `bentoml serve` in the root starts it.
 
-`POST /predict` answers for one uploaded file. `/livez` says that the process works, `/readyz` that it has a champion:
-without one it stays alive, answers 503 with the remedy, and takes the champion up as soon as there is one.
-Importing this file loads neither torch nor MLflow; `bentoml build` imports it too.
+Here are the endpoints that take recordings; `earmark.serving.site` has the page and what is asked by GET. `/livez` says
+that a worker works, `/readyz` that it has a champion: without one it stays alive, answers 503 with the remedy, and
+takes the champion up as soon as there is one. `bentoml build` imports this file: it loads neither torch nor MLflow.
 """
 
+import math
 import os
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
 import bentoml
+from pydantic import BaseModel, JsonValue
 from starlette.datastructures import UploadFile
-from starlette.responses import FileResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
 
-from earmark.errors import AudioError
-from earmark.params import Params, load_params
-from earmark.serving.answers import Answer, ModelAnswer, answer_of
-from earmark.serving.champion import Champion, ChampionSource, FolderSource
+from earmark.params import load_params
+from earmark.serving.answers import Answer, BatchAnswer, ExplainAnswer, SimilarAnswer
 from earmark.serving.door import App, Door, refusal_response
 from earmark.serving.errors import Refusal
-from earmark.serving.follower import Follower
-from earmark.serving.upload import SongUpload
-from earmark.workspace import CHAMPION, PARAMS, find_root
+from earmark.serving.long import LongAnswer
+from earmark.serving.telling import FeedbackAnswer
+from earmark.serving.upload import (
+    ExplainUpload,
+    FeedbackUpload,
+    LongRequest,
+    SimilarUpload,
+    SongsUpload,
+    SongUpload,
+)
+from earmark.serving.worker import Worker
+from earmark.workspace import PARAMS, find_root
 
 DESCRIPTION = (
-    "earmark says what a song is. Send a recording in any common format to `POST /predict`; "
-    "the answer carries the version of the model that computed it.\n\n"
+    "earmark says what a song is: its genre, what listeners will feel, how many will like it, how sure it is and why. "
+    "Send a recording in any common format to `POST /predict`; the answer carries the version of the model that "
+    "computed it.\n\n"
     "    curl -F file=@song.mp3 http://127.0.0.1:3000/predict\n\n"
     "Every error has one shape, `ErrorAnswer`: a code for programs, a message for people, the request's id."
 )
-NO_CHAMPION = (
-    "There is no champion to answer. The service takes one up as soon as it is promoted: `earmark demo` or the flow "
-    "`training` does that. If there is one, the service's log says why it cannot be loaded."
-)
-PAGE = Path(__file__).parent / "page" / "api.html"
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+# Two at least, so that one that dies leaves another; each holds the models in memory.
+WORKERS = int(os.environ.get("EARMARK_WORKERS") or max(2, min(_CORES, 8)))
+THREADS = math.ceil(_CORES / WORKERS)  # for computing, and as many decoders, in each worker
+# Above this a request is refused at once (429), which is kinder than a queue that ends in time-outs.
+MAX_CONCURRENCY = max(2 * WORKERS, min(16 * _CORES, 128))
+_CURRENT: list[Worker] = []  # this process's, between its start and its end
 
-_CORES = os.cpu_count() or 1
-# Above this a request is refused at once (429), which is kinder than a queue that ends in time-outs. Each may hold an
-# upload on disk, hence the ceiling.
-MAX_CONCURRENCY = min(16 * _CORES, 128)
-# A slow registry may delay the first champion, but not the service: until then it answers 503.
-_FIRST_LOOK_PATIENCE_S = 30.0
+
+def current() -> Worker | None:
+    """The worker of this process, once it has begun."""
+    return _CURRENT[0] if _CURRENT else None
 
 
 def service_root() -> Path:
@@ -57,106 +67,116 @@ def service_root() -> Path:
 
 
 class EarmarkService(bentoml.Service[Any]):
-    """BentoML's service with its own door, a true OpenAPI page, and a start page that loads nothing from elsewhere."""
+    """BentoML's service behind its own door and site, with a true OpenAPI page."""
 
     def to_asgi(self, is_main: bool = True) -> App:
         """The application that a worker serves."""
-        app = super().to_asgi(is_main=is_main)
-        app.router.routes.insert(0, Route("/", lambda _: FileResponse(PAGE), methods=["GET"]))
-        return Door(app, max_bytes=load_params(service_root() / PARAMS).service.max_bytes)
+        from earmark.serving.site import Site
+
+        root = service_root()
+        limits = load_params(root / PARAMS).service
+        site = Site(super().to_asgi(is_main=is_main), current, max_files=limits.max_files)
+        return Door.of(site, limits, root)
 
     @property
     def openapi_spec(self) -> Any:
         """What /docs.json tells."""
         from earmark.serving.openapi import complete
 
-        return complete(super().openapi_spec, title="earmark", description=DESCRIPTION)
+        return complete(super().openapi_spec.asdict(), title="earmark", description=DESCRIPTION)
 
 
 @bentoml.service(
     name="earmark",
     service_class=EarmarkService,
-    # One champion in memory, shared by threads: decoding and inference are native code that lets go of the GIL.
-    workers=1,
-    threads=_CORES,
-    # 50 MB over a slow line take a minute. A thread cannot be interrupted: this only frees clients that wait in vain.
+    workers=WORKERS,
+    # 50 MB over a slow line take minutes. What runs in a thread cannot be interrupted: this frees who waits in vain.
     traffic={"timeout": 300, "max_concurrency": MAX_CONCURRENCY},
+    logging={"access": {"enabled": False}},  # it prints addresses; the door writes a line for each request
 )
 class Earmark:
     """Answers with the champion, whichever version that is at the moment."""
 
     def __init__(self) -> None:
-        import torch
+        self.worker = Worker(service_root(), threads=THREADS)
 
-        # Requests run beside each other, one core each; every one of them spread over all cores would be a quarrel.
-        torch.set_num_threads(1)
-        root = service_root()
-        self.params: Params = load_params(root / PARAMS)
-        spare = FolderSource(root / CHAMPION, name=self.params.registry.model)
-        self.follower = Follower(
-            ChampionSource(self.params, root), every_s=self.params.service.follow_seconds, spare=spare
-        )
-        self.follower.start(patience_s=_FIRST_LOOK_PATIENCE_S)
-
-    @bentoml.api(input_spec=SongUpload, output_spec=Answer)
-    def predict(self, file: UploadFile | Refusal) -> Answer | Response:
-        """Say what the champion hears in a recording.
-
-        The answer holds genres, feelings and liking, how sure all of it is, and the model version that computed it. The
-        recording is sent as the field `file` of a multipart form, in any common format; its bytes decide, not its name.
-        What cannot be answered is refused with a code and a message: see the answers below.
-        """
-        try:
-            return self._predict(file)
-        except Refusal as refusal:
-            return refusal_response(refusal)
-
-    def _predict(self, file: UploadFile | Refusal) -> Answer:
-        from earmark.serving.listening import listen
-
-        if isinstance(file, Refusal):
-            raise file
-        limits = self.params.service
-        if (file.size or 0) > limits.max_bytes:
-            raise Refusal(
-                "too_large",
-                f"The file has {file.size:,} bytes; {limits.max_bytes:,} are accepted "
-                "(service.max_bytes in params.yaml). Send an excerpt, or a compressed format.",
-            )
-        champion = self.follower.champion
-        if champion is None:
-            raise Refusal("no_champion", NO_CHAMPION)  # what exactly is missing is for the log: it may name paths
-        try:
-            heard = listen(file.file.read(), champion.predictor, limits)
-        except AudioError as error:
-            raise Refusal(refusal_code(error), str(error)) from None
-        return answer_of(heard.prediction, model_answer(champion), duration_s=heard.duration_s)
+    @bentoml.on_startup
+    async def begin(self) -> None:
+        """What needs the event loop."""
+        await self.worker.begin()
+        _CURRENT.append(self.worker)
 
     @bentoml.on_shutdown
-    def stop_following(self) -> None:
-        """Let the follower's thread end."""
-        self.follower.stop()
+    async def end(self) -> None:
+        """Stop all threads and processes."""
+        _CURRENT.clear()
+        await self.worker.end()
 
-    def __is_ready__(self) -> bool:
+    async def __is_ready__(self) -> bool:
         """What /readyz asks: a service without a champion should get no requests."""
-        return self.follower.champion is not None
+        return self.worker.fleet.champion is not None
+
+    @bentoml.api(input_spec=SongUpload, output_spec=Answer)
+    async def predict(self, file: UploadFile | Refusal) -> Response:
+        """Say what the champion hears in a recording.
+
+        The answer holds genres, feelings and liking, how sure all of it is, what is heard when, what is measured, and
+        the model version that computed it. The recording is sent as the field `file` of a multipart form, in any common
+        format; its bytes decide, not its name.
+        """
+        return await _respond(self.worker.predict(file))
+
+    @bentoml.api(input_spec=SongsUpload, output_spec=BatchAnswer)
+    async def predict_batch(self, files: list[UploadFile] | Refusal) -> Response:
+        """Say it of several recordings; a bad one spoils no other.
+
+        Each is sent as a field `files` of the form. The answer has an item for each, in that order: its answer, or why
+        there is none.
+        """
+        return await _respond(self.worker.predict_batch(files))
+
+    @bentoml.api(input_spec=ExplainUpload, output_spec=ExplainAnswer)
+    async def explain(self, file: UploadFile | Refusal, genre: str | None, rather_than: str | None) -> Response:
+        """Say what in a recording moves the decision: which frequency bands, and which moments.
+
+        Integrated gradients of the log odds of a genre, as the network hears it. As JSON, or as a picture (PNG) with
+        `?format=png` or `Accept: image/png`. It takes seconds.
+        """
+        return await _respond(self.worker.explain(file, genre, rather_than))
+
+    @bentoml.api(input_spec=SimilarUpload, output_spec=SimilarAnswer)
+    async def similar(self, file: UploadFile | Refusal | None, prediction_id: str | None, count: int) -> Response:
+        """Find the songs of the catalogue that sound most like a recording, and what listeners did with them.
+
+        The recording is sent as `file`; or, where it was answered before by the model now in service, as the
+        `prediction_id` of that answer.
+        """
+        return await _respond(self.worker.similar(file, prediction_id, count))
+
+    @bentoml.api(input_spec=FeedbackUpload, output_spec=FeedbackAnswer)
+    async def feedback(self, events: list[JsonValue] | Refusal) -> Response:
+        """Take in what listeners did: plays, skips, likes, feelings.
+
+        Each event is checked by itself, kept at once, and counts once, however often it is sent. The rules of
+        expectations.yaml judge it within a minute; `GET /feedback/{event_id}` says what became of it.
+        """
+        return await _respond(self.worker.feedback(events))
+
+    @bentoml.task(input_spec=LongRequest, output_spec=LongAnswer)
+    async def predict_long(self, upload_id: str | Refusal) -> Response:
+        """Listen to a long recording, piece by piece.
+
+        First `POST /uploads` with the file as the body; then `POST /predict_long/submit` with its `upload_id`. `GET
+        /predict_long/status?task_id=…` says how far it is, `GET /predict_long/get?task_id=…` has the answer.
+        """
+        state: Any = Earmark.context.request.state  # type: ignore[attr-defined]  # BentoML makes it a Service
+        return await _respond(self.worker.predict_long(upload_id, getattr(state, "task_id", "")))
 
 
-def model_answer(champion: Champion) -> ModelAnswer:
-    """Which model an answer comes from."""
-    return ModelAnswer(name=champion.name, version=champion.version, run_id=champion.run_id)
-
-
-def refusal_code(error: AudioError) -> str:
-    """The code under which the service refuses a recording."""
-    from earmark.audio.decode import EmptyAudio, NotAudio, TruncatedAudio
-    from earmark.serving.errors import TooLong, TooShort
-
-    codes: dict[type[AudioError], str] = {
-        EmptyAudio: "empty",  # before NotAudio, whose child it is
-        NotAudio: "not_audio",
-        TruncatedAudio: "cut_off",
-        TooShort: "too_short",
-        TooLong: "too_long",
-    }
-    return next((code for kind, code in codes.items() if isinstance(error, kind)), "unreadable")
+async def _respond(work: Awaitable[BaseModel | Response]) -> Response:
+    """What the endpoint answers, or its refusal."""
+    try:
+        found = await work
+    except Refusal as refusal:
+        return refusal_response(refusal)
+    return found if isinstance(found, Response) else Response(found.model_dump_json(), media_type="application/json")

@@ -1,11 +1,12 @@
-"""One uploaded file out of one HTTP request, or the reason why there is none.
+"""What an HTTP request carries, or the reason why it carries nothing: files, fields of a form, JSON, a raw body.
 
-BentoML's own reader fetches addresses that stand in a file field, and answers 500 to a misnamed one. This one takes the
-form field `file`, nothing else, and never raises: the endpoint answers a refusal as it answers a song.
+BentoML's own readers fetch addresses that stand in a file field, and answer 500 to a misnamed one. These take what they
+name, nothing else, and never raise: the endpoint answers a refusal as it answers a song.
 """
 
+import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from bentoml import IODescriptor
 from bentoml.validators import ContentType
@@ -15,32 +16,123 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from earmark.serving.errors import Refusal
+from earmark.serving.telling import FeedbackRequest
 
-FIELD = "file"
-_MAX_FILES = 8
+FILE, FILES = "file", "files"
+MOST_SIMILAR = 100
 _MAX_FIELDS = 32
-_REMEDY = f"Send the audio file as the form field `{FIELD}`, for example with curl -F {FIELD}=@song.mp3 …/predict."
+_REMEDY = f"Send the audio file as the form field `{FILE}`, for example with curl -F {FILE}=@song.mp3 …/predict."
+
+_Audio = Annotated[Path, ContentType("audio/*")]
+_FILE_HELP = (
+    "One audio file in any common format (mp3, m4a, ogg, opus, flac, wav, aiff …). "
+    "Its bytes decide; its name and declared content type are ignored."
+)
 
 
 class SongUpload(IODescriptor):
     """The body of `POST /predict`: a multipart form with one audio file."""
 
-    file: Annotated[Path, ContentType("audio/*")] = Field(
-        description="One audio file in any common format (mp3, m4a, ogg, opus, flac, wav, aiff …). "
-        "Its bytes decide; its name and declared content type are ignored."
-    )
+    file: _Audio = Field(description=_FILE_HELP)
 
     @classmethod
-    async def from_http_request(cls, request: Request, serde: Any) -> "SongUpload":
+    async def from_http_request(cls, request: Request, serde: Any) -> Self:
         """The file of ``request`` or a `Refusal`, as the field ``file``; nothing is decoded yet."""
+        return await _read(cls, request, lambda form: {"file": one_file(form)}, "file")
+
+
+class SongsUpload(IODescriptor):
+    """The body of `POST /predict_batch`: a multipart form with several audio files."""
+
+    files: list[_Audio] = Field(description=f"Several audio files, each as a field `{FILES}`.")
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: Any) -> Self:
+        """As `SongUpload`, for all files."""
+        return await _read(cls, request, lambda form: {"files": all_files(form)}, "files")
+
+
+class ExplainUpload(IODescriptor):
+    """The body of `POST /explain`: an audio file, and what is to be explained."""
+
+    file: _Audio = Field(description=_FILE_HELP)
+    genre: str | None = Field(None, description="What is to be explained; the most probable genre unless given.")
+    rather_than: str | None = Field(None, description="The genre that it is held against; all others unless given.")
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: Any) -> Self:
+        """As `SongUpload`."""
+
+        def told(form: FormData) -> dict[str, Any]:
+            return {
+                "file": one_file(form),
+                "genre": text(form, "genre"),
+                "rather_than": text(form, "rather_than"),
+            }
+
+        return await _read(cls, request, told, "file")
+
+
+class SimilarUpload(IODescriptor):
+    """The body of `POST /similar`: an audio file, or the id of an answer to it."""
+
+    file: _Audio = Field(None, description=_FILE_HELP)  # type: ignore[assignment]  # BentoML takes no union here
+    prediction_id: str | None = Field(None, description="Instead of the file: an answer of the model now in service.")
+    count: int = Field(10, description="How many songs.", ge=1, le=MOST_SIMILAR)
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: Any) -> Self:
+        """As `SongUpload`."""
+
+        def told(form: FormData) -> dict[str, Any]:
+            prediction_id = text(form, "prediction_id")
+            if prediction_id is not None and FILE in form:
+                raise Refusal("invalid", f"The form has both `{FILE}` and `prediction_id`. Send one of them.")
+            return {
+                "file": None if prediction_id is not None else one_file(form),
+                "prediction_id": prediction_id,
+                "count": _count(text(form, "count")),
+            }
+
+        return await _read(cls, request, told, "file")
+
+
+class FeedbackUpload(IODescriptor, FeedbackRequest):
+    """The body of `POST /feedback`: JSON."""
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: Any) -> Self:
+        """The events or a `Refusal`, as the field ``events``; what each holds is looked at later."""
         try:
-            found: UploadFile | Refusal = one_file(await _form(request))
+            found: Any = _fields(cls, await _json(request))["events"]
         except Refusal as refusal:
             found = refusal
-        song: SongUpload = cls.model_construct(
-            file=found
-        )  # what the endpoint gets, instead of BentoML's own temporary file
-        return song
+        return cls.model_construct(events=found)
+
+
+class LongRequest(IODescriptor):
+    """The body of `POST /predict_long`: JSON with the id of an upload."""
+
+    upload_id: str = Field(description="As `POST /uploads` answered it.")
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: Any) -> Self:
+        """The id or a `Refusal`, as the field ``upload_id``."""
+        try:
+            found: Any = _fields(cls, await _json(request))["upload_id"]
+        except Refusal as refusal:
+            found = refusal
+        return cls.model_construct(upload_id=found)
+
+
+async def _read(cls: Any, request: Request, told: Any, first: str) -> Any:
+    """``cls`` with what ``told`` finds in the form; a `Refusal` comes as its field ``first``."""
+    empty = dict.fromkeys(cls.model_fields)
+    try:
+        found = told(await _form(request))
+    except Refusal as refusal:
+        found = {first: refusal}
+    return cls.model_construct(**empty | found)
 
 
 async def _form(request: Request) -> FormData:
@@ -49,17 +141,42 @@ async def _form(request: Request) -> FormData:
         kind = repr(declared[:100]) if declared else "nothing"
         raise Refusal("malformed", f"The body is declared as {kind}, not as multipart/form-data. {_REMEDY}")
     try:
-        return await request.form(max_files=_MAX_FILES, max_fields=_MAX_FIELDS)
+        return await request.form(max_files=request.scope.get("earmark.max_files", 8), max_fields=_MAX_FIELDS)
     except Refusal:
         raise
     except ClientDisconnect:
         raise Refusal("interrupted", "The upload ended before its end. Send it again.") from None
     except HTTPException as error:
+        if "Too many files" in str(error.detail):
+            raise Refusal("too_many_files", f"{error.detail} Send several requests.") from None
         raise Refusal("malformed", f"The multipart form cannot be read: {error.detail} {_REMEDY}") from None
-    except (
-        Exception
-    ) as error:  # the parser has many ways to stumble over a hostile form, none of them the service's fault
+    except Exception as error:  # the parser has many ways to stumble over a hostile form, none of them ours
         raise Refusal("malformed", f"The multipart form cannot be read ({type(error).__name__}). {_REMEDY}") from error
+
+
+async def _json(request: Request) -> Any:
+    try:
+        return json.loads(await request.body())
+    except ClientDisconnect:
+        raise Refusal("interrupted", "The request ended before its end. Send it again.") from None
+    except (ValueError, RecursionError):
+        raise Refusal("malformed", "The body is not JSON. Send an object, as `application/json`.") from None
+
+
+def _fields(cls: Any, content: Any) -> dict[str, Any]:
+    from pydantic import ValidationError, create_model
+
+    plain = create_model(cls.__name__, __config__={"extra": "forbid", "strict": True}, **_definitions(cls))
+    try:
+        return dict(plain.model_validate(content))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the body"
+        raise Refusal("invalid", f"`{place[:60]}`: {first['msg']}."[:300]) from None
+
+
+def _definitions(cls: Any) -> dict[str, Any]:
+    return {name: (field.annotation, field) for name, field in cls.model_fields.items()}
 
 
 def one_file(form: FormData) -> UploadFile:
@@ -68,15 +185,61 @@ def one_file(form: FormData) -> UploadFile:
     Raises:
         Refusal: The field is missing, there is more than one, or it holds text instead of a file.
     """
-    found = form.getlist(FIELD)
+    found = form.getlist(FILE)
     if not found:
-        names = ", ".join(f"`{name[:40]}`" for name in list(form)[:5]) or "no field at all"
-        raise Refusal("missing_file", f"The form has no field `{FIELD}`; found: {names}. {_REMEDY}")
+        raise Refusal("missing_file", f"The form has no field `{FILE}`; found: {_found(form)}. {_REMEDY}")
     if len(found) > 1:
-        raise Refusal("several_files", f"The form has {len(found)} fields `{FIELD}`. Send one file a request.")
-    if not isinstance(found[0], UploadFile):
+        raise Refusal("several_files", f"The form has {len(found)} fields `{FILE}`. Send one file a request.")
+    return _file(found[0], FILE)
+
+
+def all_files(form: FormData) -> list[UploadFile]:
+    """The files in the fields `files`.
+
+    Raises:
+        Refusal: There is none, or one of them holds text.
+    """
+    found = form.getlist(FILES)
+    if not found:
+        raise Refusal(
+            "missing_file",
+            f"The form has no field `{FILES}`; found: {_found(form)}. Send each audio file as a field `{FILES}`.",
+        )
+    return [_file(each, FILES) for each in found]
+
+
+def text(form: FormData, name: str) -> str | None:
+    """The text in the field ``name``; None where it is missing or empty.
+
+    Raises:
+        Refusal: There are several, it is a file, or it is very long.
+    """
+    found = form.getlist(name)
+    if len(found) > 1 or any(isinstance(each, UploadFile) for each in found):
+        raise Refusal("invalid", f"The field `{name}` should hold one text.")
+    if not found or not found[0]:
+        return None
+    if len(str(found[0])) > 200:
+        raise Refusal("invalid", f"The field `{name}` is longer than 200 characters.")
+    return str(found[0])
+
+
+def _count(given: str | None) -> int:
+    if given is None:
+        return 10
+    if not given.isascii() or not given.isdecimal() or not 1 <= int(given[:9]) <= MOST_SIMILAR:
+        raise Refusal("invalid", f"`count` is {given[:20]!r}; it should be from 1 to {MOST_SIMILAR}.")
+    return int(given)
+
+
+def _file(found: Any, field: str) -> UploadFile:
+    if not isinstance(found, UploadFile):
         raise Refusal(
             "not_a_file",
-            f"The field `{FIELD}` holds text, not a file. Addresses are never fetched. {_REMEDY}",
+            f"The field `{field}` holds text, not a file. Addresses are never fetched. Send the audio itself.",
         )
-    return found[0]
+    return found
+
+
+def _found(form: FormData) -> str:
+    return ", ".join(f"`{name[:40]}`" for name in list(form)[:5]) or "no field at all"

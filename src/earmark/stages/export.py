@@ -1,4 +1,7 @@
-"""Stage `export`: the network as ONNX and as a program of torch.export, compared with it on real songs."""
+"""Stage `export`: the network as ONNX and as a program of torch.export, compared with it on real songs.
+
+And as the ONNX file that the service computes with, which travels in the folder of every model that holds this network.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -13,8 +16,10 @@ from earmark.audio.accepted import waveform_of
 from earmark.catalogue.reading import read_recording
 from earmark.files import write_json
 from earmark.model.material import load_material
+from earmark.model.network.predictor import GRAPH
 from earmark.model.portable.agreement import TOLERANCE, compared, demand
-from earmark.model.portable.files import export_all
+from earmark.model.portable.excerpts import export_excerpts
+from earmark.model.portable.files import export_all, exportable
 from earmark.model.predictor import load_predictor
 from earmark.params import Params
 from earmark.workspace import NETWORK, PORTABLE, PORTABLE_SUMMARY
@@ -30,6 +35,7 @@ def run(params: Params, root: Path) -> None:
     """
     predictor = load_predictor(root / NETWORK)
     export_all(predictor, root / PORTABLE)
+    export_excerpts(exportable(predictor), root / PORTABLE / GRAPH)
     songs = _some(load_material(root, params.frontend).part("test"))
     found = compared(predictor, root / PORTABLE, _waveforms(songs, root, predictor.frontend.sample_rate_hz))
     for name, difference in found.items():

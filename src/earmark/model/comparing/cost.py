@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from earmark.model.beside import files_of_predictor
+
 SONG_SECONDS = 30.0
 _SONGS = 2  # different ones, so that nothing is remembered from the one before
-_OURS_NOT = "champion.json"  # promotion's note beside a predictor
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,8 @@ def made_song(number: int, rate_hz: int, seconds: float = SONG_SECONDS) -> Tenso
 
 
 def size_mib(folder: Path) -> float:
-    """Of all files of a predictor's folder."""
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name != _OURS_NOT]
-    return sum(path.stat().st_size for path in files) / 2**20
+    """Of all files in a predictor's folder that it consists of; what travels with it is left out."""
+    return sum(path.stat().st_size for path in files_of_predictor(folder)) / 2**20
 
 
 def parameters_of(model: Any) -> int:

@@ -120,5 +120,5 @@ class MusicNetwork(nn.Module):
         embeddings ``(batch, dims)``: what is heard itself, where none is trained."""
         heard = self.heard(excerpts)
         dropped = self.dropout(heard)
-        tags = heard.new_zeros((len(heard), 0)) if self.tags is None else self.tags(dropped)
+        tags = heard.new_zeros((heard.shape[0], 0)) if self.tags is None else self.tags(dropped)
         return self.genre(dropped), tags, heard if self.place is None else self.place(dropped)

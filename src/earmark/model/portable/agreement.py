@@ -1,7 +1,7 @@
 """Whether exported files answer as the predictor does, from the waveform on."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,9 @@ from torch import Tensor
 
 from earmark.errors import ModelError
 from earmark.model.answers import Answers, Floats
-from earmark.model.portable.files import ONNX, PROGRAM, quiet
+from earmark.model.network.engines import by_onnx as engine_of
+from earmark.model.network.predictor import GRAPH
+from earmark.model.portable.files import ONNX, PROGRAM, exportable, quiet
 from earmark.model.predictor import Predictor
 
 TOLERANCE = 1e-4
@@ -47,14 +49,16 @@ class Difference:
 
 
 def compared(predictor: Predictor, folder: Path, waveforms: Iterable[Tensor]) -> dict[str, Difference]:
-    """How far both files in ``folder`` are from the predictor, by the names ``onnx`` and ``program``.
+    """How far the files in ``folder`` are from the predictor, by the names ``onnx``, ``program`` and ``excerpts``.
 
     Args:
         predictor: Of which they were made.
-        folder: As `earmark.model.portable.files.export_all` writes it.
+        folder: As `earmark.model.portable.files.export_all` writes it, and the stage `export`, which writes the third.
         waveforms: Mono, at the front-end's rate, each of shape ``(time,)``.
     """
     ways = {"onnx": by_onnx(folder / ONNX), "program": by_program(folder / PROGRAM)}
+    if (folder / GRAPH).is_file():
+        ways["excerpts"] = by_excerpts(predictor, folder / GRAPH)
     found = dict.fromkeys(ways, Difference())
     for waveform in waveforms:
         ours = predictor.answers([predictor.inputs(waveform)])
@@ -97,6 +101,12 @@ def by_program(path: Path) -> Answering:
             return _answers(*(part.numpy() for part in program(waveform)))
 
     return answer
+
+
+def by_excerpts(predictor: Predictor, path: Path) -> Answering:
+    """The predictor itself, with the networks as ONNX for its engine."""
+    served = replace(exportable(predictor), engine=engine_of(path.read_bytes()))
+    return lambda waveform: served.answers([served.inputs(waveform)])
 
 
 def _answers(*parts: Floats) -> Answers:

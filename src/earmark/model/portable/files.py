@@ -28,7 +28,7 @@ FORMAT = 1
 ONNX, PROGRAM, ABOUT = "network.onnx", "network.pt2", "portable.json"
 ABOUT_INSIDE = "about.json"  # within the program's file
 OUTPUTS = ("probabilities", "shares", "embedding")
-_OPSET = 18
+OPSET = 18
 
 
 def export_all(predictor: Predictor, folder: Path) -> dict[str, Any]:
@@ -140,26 +140,33 @@ def _write_onnx(program: "ExportedProgram", told: dict[str, Any], path: Path) ->
         exported = torch.onnx.export(
             program,
             dynamo=True,
-            opset_version=_OPSET,
+            opset_version=OPSET,
             input_names=["waveform"],
             output_names=list(OUTPUTS),
             verbose=False,
         )
-    assert exported is not None
-    model = exported.model_proto
-    graph = model.graph
-    # How it came about: stack traces, names of modules. Of no use to a consumer, and larger than a small network.
-    for thing in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
-        del thing.metadata_props[:]
-    del graph.value_info[:]
-    graph.name = "earmark"
-    graph.input[0].type.tensor_type.shape.dim[0].dim_param = "time"
-    del model.metadata_props[:]
+    model = bare(exported)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "time"
     for name, value in told.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         model.metadata_props.add(key=name, value=text)
     with replacing(path) as part:
         part.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def bare(exported: Any) -> Any:
+    """A model of torch's exporter without how it came about: stack traces, names of modules and of files.
+
+    They are of no use to a consumer, and larger than a small network.
+    """
+    assert exported is not None
+    model = exported.model_proto
+    graph = model.graph
+    for thing in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        del thing.metadata_props[:]
+    del graph.value_info[:]
+    graph.name = "earmark"
+    return model
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from earmark.errors import ModelError
 from earmark.files import replacing
 from earmark.model.answers import Answers, Floats, Inputs
 from earmark.model.predictor import Predictor
+from earmark.model.trees.walking import Walk, suits, walked
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,17 @@ class ForestPredictor(Predictor):
     def of_descriptors(self, table: Floats) -> Answers:
         """Answers before calibration, of descriptors of shape ``(tracks, descriptors)``, all of them."""
         heard = columns(table, self.chosen)
-        genres = np.asarray(self.forest.predict_proba(heard), dtype=np.float64)
+        genres_of, shares_of = self._walks if suits(heard) else (None, None)
+        genres = np.asarray((genres_of or self.forest.predict_proba)(heard), dtype=np.float64)
         shares = np.zeros((len(table), 0))
         if self.tag_forest is not None:
-            shares = np.asarray(self.tag_forest.predict(heard), dtype=np.float64).reshape(len(table), -1)
+            shares = np.asarray((shares_of or self.tag_forest.predict)(heard), dtype=np.float64).reshape(len(table), -1)
         return Answers(genres, shares.clip(0.0, 1.0), table)
+
+    @cached_property
+    def _walks(self) -> tuple[Walk | None, Walk | None]:
+        """Of both forests; None of what is none."""
+        return walked(self.forest), walked(self.tag_forest)
 
     def _settings(self) -> dict[str, Any]:
         return {"descriptors": list(self.chosen)}
