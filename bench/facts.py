@@ -1,4 +1,4 @@
-"""How good are tempo, key and loudness, how honest are their confidences, and what do they cost?
+"""How good tempo, key and loudness are, how honest their confidences, and what they cost.
 
 Beside them, on the same recordings, stands librosa as people use it: `librosa.feature.tempo` with its defaults at
 22,050 Hz, and Krumhansl and Kessler's profiles correlated with the mean of `librosa.feature.chroma_cqt`.
@@ -265,7 +265,7 @@ def _right_tempo(bpm: float | None, truth: float | None, factors: Sequence[float
 
 
 def mirex_score(key: KeyNumbers | None, truth: KeyNumbers | None) -> float:
-    """1 for the key, 0.5 for the fifth above, 0.3 for the relative, 0.2 for the parallel key, as mir_eval gives them."""
+    """1 for the key, 0.5 for the fifth above, 0.3 for the relative, 0.2 for the parallel key, as in mir_eval."""
     if key is None or truth is None:
         return 0.0
     up, same = (key[0] - truth[0]) % 12, key[1] == truth[1]

@@ -324,7 +324,7 @@ class TestStage:
     def test_so_does_a_file_of_excerpts_that_is_another_networks(self, project, monkeypatch):
         other = replace(made(networks=2), networks=made(networks=3).networks[1:])
         monkeypatch.setattr(export, "export_excerpts", lambda predictor, path: export_excerpts(other, path))
-        with pytest.raises(ModelError, match="excerpts. differs from the network"):
+        with pytest.raises(ModelError, match=r"excerpts\) differs from the network"):
             export.run(load_params(CHECKOUT / "params.yaml"), project)
 
     def test_files_that_answer_otherwise_make_it_fail(self, project, monkeypatch):

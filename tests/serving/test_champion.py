@@ -1,6 +1,10 @@
 """Where the champion comes from."""
 
+import json
+import shutil
 import socket
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from serving_tools import export, make_project, untrained
@@ -43,6 +47,59 @@ class TestFolderSource:
         (root / "models/champion").mkdir(parents=True)
         with pytest.raises(ModelError, match="champion"):
             FolderSource(root / "models/champion", name="earmark").load()
+
+
+class TestWhatLiesBesideThePredictor:
+    EXAMPLE: ClassVar = {
+        "name": "the-reel",
+        "title": "The Reel",
+        "artist": None,
+        "genre": "reel",
+        "seconds": 12.5,
+        "licence": "CC0-1.0",
+        "file": "the-reel.opus",
+    }
+
+    def folder(self, root) -> Path:
+        export(root, untrained(), version="1")
+        return root / "models/champion"
+
+    def test_without_neighbours_and_examples_it_works_without(self, root):
+        champion = FolderSource(self.folder(root), name="earmark").load()
+        assert (champion.neighbours, champion.examples) == (None, None)
+
+    def test_examples_are_read_into_memory(self, root):
+        folder = self.folder(root)
+        (folder / "examples").mkdir()
+        (folder / "examples/examples.json").write_text(json.dumps([self.EXAMPLE]))
+        (folder / "examples/the-reel.opus").write_bytes(b"OggS and so on")
+        champion = FolderSource(folder, name="earmark").load()
+        shutil.rmtree(folder)
+        (example,) = champion.examples
+        assert (example.name, example.licence, example.audio) == ("the-reel", "CC0-1.0", b"OggS and so on")
+
+    def test_damaged_examples_are_left_out_loudly_and_the_model_serves(self, root, caplog):
+        folder = self.folder(root)
+        (folder / "examples").mkdir()
+        (folder / "examples/examples.json").write_text(json.dumps([self.EXAMPLE]))  # and no audio
+        champion = FolderSource(folder, name="earmark").load()
+        assert champion.examples is None and champion.predictor.labels == untrained().labels
+        assert "examples cannot be read" in caplog.text
+
+    def test_no_file_outside_the_folder_is_read(self, root):
+        folder = self.folder(root)
+        (folder / "examples").mkdir()
+        secret = folder.parent / "secret.opus"
+        secret.write_bytes(b"secret")
+        told = [{**self.EXAMPLE, "file": "../../secret.opus"}]
+        (folder / "examples/examples.json").write_text(json.dumps(told))
+        assert FolderSource(folder, name="earmark").load().examples is None
+
+    def test_the_copy_has_the_versions_tags(self, root):
+        folder = self.folder(root)
+        note = {"version": "1", "run_id": "abc", "tags": {"kind": "network"}}
+        (folder / "champion.json").write_text(json.dumps(note))
+        assert FolderSource(folder, name="earmark").load().tags == {"kind": "network"}
 
 
 class TestRegistryInSight:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,12 +120,12 @@ class TestTwoWorkers:
         assert not list((root_of(server) / SERVICE).glob("*/upload"))
         server.wait_until(lambda: server.answers("/livez"))
 
-    def test_have_a_connection_closed_that_says_nothing(self, server):
-        from earmark.serving import protocol
-
-        assert protocol.HEAD_SECONDS < 60  # test_protocol shows it; here only that the workers speak it
-        import socket
-
+    def test_speak_the_guarded_protocol(self, server):
         with socket.create_connection(("127.0.0.1", server.client.base_url.port), timeout=10) as connection:
             connection.sendall(b"this is no http\r\n\r\n")
             assert b'"malformed"' in connection.recv(65_536) + connection.recv(65_536)
+
+    def test_take_their_folders_along_when_they_end_in_good_order(self, server):
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(60)
+        assert folders(server) == set()

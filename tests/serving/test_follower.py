@@ -178,6 +178,124 @@ class TestTrouble:
         assert follower.champion is None
 
 
+class TestTryingAgain:
+    """With a clock that the test moves; looks come every second."""
+
+    @pytest.fixture
+    def clock(self) -> list[float]:
+        return [0.0]
+
+    @pytest.fixture
+    def follower(self, shelf, clock) -> Follower:
+        follower = Follower(shelf, every_s=1.0, clock=lambda: clock[0])
+        follower.look()
+        return follower
+
+    def looks(self, follower: Follower, clock: list[float], seconds: int) -> None:
+        for _ in range(seconds):
+            clock[0] += 1.0
+            follower.look()
+
+    def test_a_download_that_fails_is_tried_again_ever_more_rarely(self, shelf, follower, clock, caplog):
+        shelf.champion = "2"
+        del shelf.predictors["2"]
+        self.looks(follower, clock, 600)
+        tries = shelf.loads.count("2")
+        assert 10 + 6 <= tries <= 10 + 8  # once a minute, after the first, which come at 0, 0, 1, 3, 7, 15, 31 s
+        assert follower.champion.version == "1"
+        assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1
+
+    def test_another_version_does_not_wait_for_it(self, shelf, follower, clock):
+        shelf.champion = "2"
+        del shelf.predictors["2"]
+        self.looks(follower, clock, 100)
+        shelf.predictors["3"], shelf.champion = untrained(seed=3), "3"
+        self.looks(follower, clock, 1)
+        assert follower.champion.version == "3"
+
+    def test_what_was_taken_meanwhile_is_believed_at_once(self, shelf, follower, clock):
+        shelf.champion = "2"
+        del shelf.predictors["2"]
+        self.looks(follower, clock, 100)
+        shelf.champion = "1"
+        self.looks(follower, clock, 1)
+        assert follower.champion.version == "1" and follower.trouble is None
+
+
+class TestPreparing:
+    def test_what_is_prepared_is_what_serves(self, shelf):
+        other = untrained(seed=7)
+        follower = Follower(shelf, every_s=1.0, prepare=lambda champion: replace(champion, predictor=other))
+        follower.look()
+        assert follower.champion.predictor is other
+
+    def test_what_is_prepared_is_what_is_tested(self, shelf):
+        spoilt = broken(bias=float("nan"))
+        follower = Follower(shelf, every_s=1.0, prepare=lambda champion: replace(champion, predictor=spoilt))
+        follower.look()
+        assert follower.champion is None and "self-test" in follower.trouble
+
+    def test_a_version_that_cannot_be_prepared_is_refused_and_not_fetched_again(self, shelf):
+        def fail(_: Champion) -> Champion:
+            raise RuntimeError("no engine")
+
+        follower = Follower(shelf, every_s=1.0, prepare=fail)
+        for _ in range(3):
+            follower.look()
+        assert shelf.loads == ["1"] and "no engine" in follower.trouble
+
+    def test_a_version_at_hand_is_neither_loaded_nor_prepared(self, shelf):
+        there = Champion(shelf.predictors["2"], "earmark", "2", "a run")
+        follower = Follower(
+            shelf, every_s=1.0, at_hand={"2": there}.get, prepare=lambda champion: replace(champion, run_id="prepared")
+        )
+        follower.look()
+        assert follower.champion.run_id == "prepared"
+        shelf.champion = "2"
+        follower.look()
+        assert follower.champion is there and shelf.loads == ["1"]
+
+    def test_while_a_version_is_prepared_the_one_before_answers(self, shelf):
+        entered, go_on = threading.Event(), threading.Event()
+
+        def slowly(champion: Champion) -> Champion:
+            if champion.version == "2":
+                entered.set()
+                go_on.wait(30)
+            return champion
+
+        follower = Follower(shelf, every_s=0.01, prepare=slowly)
+        follower.start(patience_s=10.0)
+        shelf.champion = "2"
+        assert entered.wait(10)
+        assert follower.champion.version == "1"
+        go_on.set()
+        deadline = time.monotonic() + 5.0
+        while follower.champion.version != "2" and time.monotonic() < deadline:
+            time.sleep(0.01)
+        follower.stop()
+        assert follower.champion.version == "2"
+
+
+class TestOtherAliases:
+    def test_without_a_canary_there_is_none_and_no_trouble(self):
+        follower = Follower(Shelf(), every_s=1.0, alias="canary")
+        follower.look()
+        assert (follower.champion, follower.trouble) == (None, None)
+
+    def test_a_canary_goes_when_its_alias_goes_and_stays_when_the_registry_is_down(self, shelf):
+        changes: list[int] = []
+        follower = Follower(shelf, every_s=1.0, alias="canary", changed=lambda: changes.append(1))
+        follower.look()
+        shelf.down = True
+        follower.look()
+        assert follower.champion.version == "1" and "cannot be reached" in follower.trouble
+        shelf.down, shelf.champion = False, None
+        for _ in range(3):
+            follower.look()
+        assert follower.champion is None and len(changes) == 2
+
+
 class TestSelfTest:
     def test_an_untrained_network_passes(self):
         self_test(untrained())

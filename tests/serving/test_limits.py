@@ -25,9 +25,12 @@ class Clock:
         return self.now
 
 
-def passed(path: str, caller: str, per_minute: int, tries: int, found: "multiprocessing.Queue[int]") -> None:
+def passed(
+    path: str, tries: int, start: "multiprocessing.synchronize.Barrier", found: "multiprocessing.Queue[int]"
+) -> None:
     table = RateTable(Path(path))
-    found.put(sum(table.wait_s(caller, per_minute) == 0 for _ in range(tries)))
+    start.wait(60)
+    found.put(sum(table.wait_s("a", PER_MINUTE) == 0 for _ in range(tries)))
 
 
 def hold_on(path: str, holds: "multiprocessing.synchronize.Event") -> None:
@@ -37,6 +40,7 @@ def hold_on(path: str, holds: "multiprocessing.synchronize.Event") -> None:
         time.sleep(600)
 
 
+PER_MINUTE = 6_000
 SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -87,16 +91,20 @@ class TestOneCaller:
 
 class TestSharedTable:
     def test_processes_together_let_exactly_a_minutes_worth_pass(self, tmp_path):
-        found = SPAWN.Queue()
-        workers = [SPAWN.Process(target=passed, args=(str(tmp_path / "rates"), "a", 50, 40, found)) for _ in range(3)]
+        start, found = SPAWN.Barrier(4), SPAWN.Queue()
+        workers = [
+            SPAWN.Process(target=passed, args=(str(tmp_path / "rates"), PER_MINUTE // 2, start, found))
+            for _ in range(3)
+        ]
         for worker in workers:
             worker.start()
+        start.wait(60)
+        began = time.monotonic()
         counts = [found.get(timeout=60) for _ in workers]
+        seconds = time.monotonic() - began
         for worker in workers:
             worker.join(60)
-        # What the seconds that this took give is added to the fifty.
-        assert 50 <= sum(counts) <= 60
-        assert all(count <= 40 for count in counts)
+        assert PER_MINUTE <= sum(counts) <= PER_MINUTE + seconds * PER_MINUTE / 60 + 1
 
     def test_a_killed_process_holds_nobody_up_and_what_it_counted_stays(self, tmp_path):
         table = RateTable(tmp_path / "rates")

@@ -276,9 +276,9 @@ class TestWritingTags:
         genre = json.loads(result.stdout)["genres"][0]["genre"]
         assert str(mutagen.File(song).tags["TCON"]) == genre
         assert read_tags(song).genre is None
-        assert "1 files were tagged" in result.stderr
+        assert "tags written: 1; files left as they were: 0" in result.stderr
         tagged = song.read_bytes()
-        assert "0 files were tagged; 1 stay as they were" in predict(root, "--write-tags", song).stderr
+        assert "tags written: 0; files left as they were: 1" in predict(root, "--write-tags", song).stderr
         assert song.read_bytes() == tagged
 
     def test_a_file_that_holds_no_tags_is_answered_and_reported(self, root, tmp_path, encode):

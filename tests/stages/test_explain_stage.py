@@ -135,7 +135,7 @@ class TestExplain:
                 log_mel = cache.open(content_hash)
                 # Two at least, or as many as it takes to hear the whole song: these are shorter than ten excerpts.
                 count = max(2, -(-len(log_mel) // frames_of(HEARS.excerpt_seconds, FRONTEND)))
-                heard = replace(predictor, how=replace(HEARS, excerpts=count)).excerpts(log_mel)
+                heard = torch.from_numpy(replace(predictor, how=replace(HEARS, excerpts=count)).excerpts(log_mel))
                 with torch.no_grad():
                     answer, nothing = odds(heard), odds(baseline.expand_as(heard))
                 differences.append(float((answer - nothing)[:, index].mean()))

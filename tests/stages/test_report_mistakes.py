@@ -87,7 +87,7 @@ class TestReasons:
 
     def test_the_parts_add_up_to_the_log_odds_beyond_those_of_average_music(self, explained):
         predictor, material, found = explained
-        heard = predictor.excerpts(material.log_mel(material.tracks[0]))
+        heard = torch.from_numpy(predictor.excerpts(material.log_mel(material.tracks[0])))
         average = torch.from_numpy(np.concatenate([material.log_mel(row) for row in material.tracks]).mean(axis=0))
         still = average[None, :, None].expand(1, -1, heard.shape[2])
         with torch.inference_mode():

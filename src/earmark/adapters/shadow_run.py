@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SHADOW = "shadow"  # the kind of these runs
-_PAIR, _SUMS = "shadow.pair", "shadow.sums."
+_PAIR, _MADE_BY, _SUMS = "shadow.pair", "shadow.made_by", "shadow.sums."
 _NOTE = (
     "A newcomer answers recordings that the champion answers, too, behind the scenes. `agreement`: the share of them "
     "to which both give the same genre, with its interval (Wilson); `variation`: the total variation between their "
@@ -130,51 +130,62 @@ def report(
         RegistryError: MLflow cannot be reached.
     """
     with reaching(root) as client:
-        run_id = _run_of(client, params, root, version, against)
+        run_id = _run_of(client, params, root, version, against, worker)
         client.set_tag(run_id, f"{_SUMS}{worker}", sums.to_json())
-        total = sum(_all_sums(client, run_id), Sums())
-        _log(client, run_id, total)
+        _log(client, run_id, sum(_sums_in(client.get_run(run_id)).values(), Sums()))
         if examples:
             _append(client, run_id, worker, examples)
         client.set_terminated(run_id, "FINISHED")  # what is logged is whole; the next report goes on
     return run_id
 
 
-def _run_of(client: "MlflowClient", params: Params, root: Path, version: str, against: str) -> str:
-    """The pair's run; made if need be. Workers that make one at the same time agree on the first."""
+def _run_of(client: "MlflowClient", params: Params, root: Path, version: str, against: str, worker: str) -> str:
+    """The pair's run; made if need be. Of several that were made at the same time it is the first, by its clock.
+
+    Who made one of the others removes it, and what was told to it goes to the first.
+    """
     experiment = _experiment(client, params, root)
     pair = f"{version} beside {against}"
-    if (found := _first(client, experiment, pair)) is not None:
-        return found
-    tags = {
-        "kind": SHADOW,
-        _PAIR: pair,
-        "version": version,
-        "against": against,
-        "mlflow.note.content": _NOTE,
-        "mlflow.source.name": "earmark service",
-        "mlflow.source.type": "LOCAL",
-    }
-    made = client.create_run(experiment, tags=tags, run_name=f"shadow: version {version} beside {against}")
-    mine = str(made.info.run_id)
-    chosen = _first(client, experiment, pair) or mine
-    if chosen != mine:
-        client.delete_run(mine)
-        return chosen
-    for name, value in (("version", version), ("against", against), ("shadow_share", params.rollout.shadow_share)):
-        client.log_param(mine, name, value)
-    return mine
+    runs = _runs_of(client, experiment, pair)
+    if not runs:
+        made = client.create_run(
+            experiment,
+            run_name=f"shadow: version {version} beside {against}",
+            tags={
+                "kind": SHADOW,
+                _PAIR: pair,
+                _MADE_BY: worker,
+                "version": version,
+                "against": against,
+                "mlflow.note.content": _NOTE,
+                "mlflow.source.name": "earmark service",
+                "mlflow.source.type": "LOCAL",
+            },
+        )
+        for name, value in (("version", version), ("against", against), ("shadow_share", params.rollout.shadow_share)):
+            client.log_param(made.info.run_id, name, value)
+        runs = _runs_of(client, experiment, pair)
+    first, known = runs[0].info.run_id, _sums_in(runs[0])
+    for other in runs[1:]:
+        if other.data.tags.get(_MADE_BY) != worker:
+            continue
+        for its, sums in _sums_in(other).items():
+            if sums.compared > known.get(its, Sums()).compared:
+                client.set_tag(first, f"{_SUMS}{its}", sums.to_json())
+        client.delete_run(other.info.run_id)
+    return str(first)
 
 
-def _first(client: "MlflowClient", experiment: str, pair: str) -> str | None:
-    runs = pages(client, experiment, f"tags.`{_PAIR}` = '{pair}'")
-    found = [(run.info.start_time, str(run.info.run_id)) for run in runs]
-    return min(found)[1] if found else None
+def _runs_of(client: "MlflowClient", experiment: str, pair: str) -> list[Any]:
+    """The pair's runs, the first one first."""
+    found = pages(client, experiment, f"tags.`{_PAIR}` = '{pair}'")
+    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
 
 
-def _all_sums(client: "MlflowClient", run_id: str) -> list[Sums]:
-    tags = client.get_run(run_id).data.tags
-    return [Sums.from_json(text) for tag, text in tags.items() if tag.startswith(_SUMS)]
+def _sums_in(run: Any) -> dict[str, Sums]:
+    """What each worker has told to a run."""
+    tags = run.data.tags
+    return {tag.removeprefix(_SUMS): Sums.from_json(text) for tag, text in tags.items() if tag.startswith(_SUMS)}
 
 
 def _log(client: "MlflowClient", run_id: str, total: Sums) -> None:

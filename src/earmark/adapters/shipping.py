@@ -55,8 +55,13 @@ def download(uri: str, root: Path, into: Path) -> bool:
     import mlflow
 
     into.mkdir(parents=True, exist_ok=True)
+    where = {"tracking_uri": tracking_uri(root)}
+    # Most files are earmark's code, for programs that have none; over a network they would take seconds.
+    listed = mlflow.artifacts.list_artifacts(artifact_uri=uri, **where)
+    if any(each.is_dir and Path(each.path).name == "data" for each in listed):
+        uri = f"{uri.rstrip('/')}/data"
     with tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{into.name}.") as staging:
-        mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=staging, tracking_uri=tracking_uri(root))
+        mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=staging, **where)
         about = min(Path(staging).rglob("predictor.json"), key=lambda path: len(path.parts), default=None)
         if about is not None:
             shutil.copytree(about.parent, into, dirs_exist_ok=True)

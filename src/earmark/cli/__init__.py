@@ -3,7 +3,6 @@
 import errno
 import sys
 import traceback
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -51,7 +50,7 @@ def _end(error: BaseException, said: str, code: int) -> NoReturn:
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("earmark"), prog_name="earmark")
+@click.version_option(package_name="earmark", prog_name="earmark")  # asked late: a bento has no package
 @click.option("--root", type=click.Path(path_type=Path), help="The project [default: the nearest with a params.yaml].")
 @click.pass_context
 def main(ctx: click.Context, root: Path | None) -> None:

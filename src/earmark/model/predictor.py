@@ -112,6 +112,8 @@ class Predictor(ABC):
 
     def tell_all(self, inputs: Sequence[Inputs]) -> list[Told]:
         """As `tell`, of several recordings at once, which costs less than one after the other."""
+        if not inputs:
+            return []
         if any(each.seconds is None for each in inputs):
             raise ModelError("How long a recording is has to be among its inputs; `Predictor.inputs` puts it there.")
         seconds = [float(each.seconds or 0.0) for each in inputs]

@@ -40,9 +40,9 @@ from earmark.serving.keys import ApiKey, KeyRing, KeysDamaged, presented_key
 from earmark.serving.limits import RateLimited, RateTable, body_limits, caller_of_address
 from earmark.serving.paths import HEALTH, METRICS, open_to_all, template_of
 from earmark.serving.protocol import guard_connections
-from earmark.serving.runtime import rates_file
+from earmark.serving.runtime import leave, rates_file
 
-__all__ = ["FORM_BYTES", "App", "Door", "answering", "refusal_response"]
+__all__ = ["FORM_BYTES", "App", "Door", "Message", "Receive", "Scope", "Send", "answering", "refusal_response"]
 
 App = ASGIApp
 
@@ -74,6 +74,7 @@ class Door:
         requests_per_minute: Of one key that has no limit of its own, or of one address where there are no keys.
         cors_origins: Pages of other hosts that may ask.
         told: Hears of every answer, also of those that the application never saw; for metrics.
+        ended: Called when the server ends in good order, after the application has.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Door:
         requests_per_minute: int = 0,
         cors_origins: Sequence[str] = (),
         told: Callable[[logs.RequestLine], None] | None = None,
+        ended: Callable[[], None] | None = None,
     ) -> None:
         self.app = app
         self.max_bytes = max_bytes
@@ -100,6 +102,7 @@ class Door:
         self.requests_per_minute = requests_per_minute
         self.cors_origins = tuple(cors_origins)
         self._told = told
+        self._ended = ended
         self._uploads = 0
         self._inside: App = self._checked
         if cors_origins:
@@ -134,6 +137,7 @@ class Door:
             requests_per_minute=service.requests_per_minute,
             cors_origins=service.cors_origins,
             told=told,
+            ended=lambda: leave(root),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -143,7 +147,11 @@ class Door:
             await send({"type": "websocket.close", "code": 1008})
             return
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                if self._ended:
+                    self._ended()
             return
         visit = scope[_VISIT] = _Visit(scope, send)
         context = logs.request_id.set(visit.request_id)

@@ -95,8 +95,7 @@ class _Work:
                 self._tell(outcome)
                 next(ticks, None)
         if self._wanted.tags:
-            as_they_were = self.done - self._tagged
-            self._complain(f"{self._tagged} files were tagged; {as_they_were} stay as they were.")
+            self._complain(f"tags written: {self._tagged}; files left as they were: {self.done - self._tagged}.")
         return self._exit_code
 
     def _tell(self, outcome: "Outcome") -> None:

@@ -23,10 +23,14 @@ FEEDBACK = "/feedback"
 _PAGES = frozenset({PAGE, API_PAGE, DOCS})
 _FOLDERS = (PAGE_FILES, API_PAGE_FILES)
 _ENDPOINTS = frozenset(
-    {"/predict", PREDICT_BATCH, "/explain", "/similar", FEEDBACK, UPLOADS, "/model", "/examples"}
+    {"/predict", PREDICT_BATCH, "/explain", "/similar", FEEDBACK, UPLOADS, "/model", "/examples", "/schema.json"}
     | {f"{PREDICT_LONG}{step}" for step in ("", "/submit", "/status", "/get", "/retry", "/cancel")}
 )
-_WITH_AN_ID = {"/lineage/": "/lineage/{prediction_id}", "/examples/": "/examples/{name}"}
+_WITH_AN_ID = {
+    "/lineage/": "/lineage/{prediction_id}",
+    "/feedback/": "/feedback/{event_id}",
+    "/examples/": "/examples/{name}",
+}
 UNKNOWN = "(unknown)"
 
 

@@ -43,7 +43,7 @@ def runtime_folder(root: Path) -> Path:
                 f"{root / SERVICE} cannot be written: {error.strerror}. The service keeps uploads there while it works "
                 "on them. Give it a disk there on which it may write."
             ) from error
-        atexit.register(_left, root, pid)
+        atexit.register(leave, root)
     return _mine[root][1]
 
 
@@ -51,6 +51,15 @@ def rates_file(root: Path) -> Path:
     """Where all workers of the project count requests, see `earmark.serving.limits`."""
     runtime_folder(root)
     return root.resolve() / SERVICE / _RATES
+
+
+def leave(root: Path) -> None:
+    """Remove this process's folder, if it has one: at its end."""
+    pid, folder, alive = _mine.get(root.resolve(), (0, root, 0))
+    if pid == os.getpid():
+        del _mine[root.resolve()]
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(alive)
 
 
 def sweep(root: Path) -> list[str]:
@@ -92,10 +101,3 @@ def _is_alive(folder: Path) -> bool:
     finally:
         os.close(alive)
     return False
-
-
-def _left(root: Path, pid: int) -> None:
-    if os.getpid() == pid and _mine.get(root, (0,))[0] == pid:
-        _, folder, alive = _mine.pop(root)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(alive)

@@ -1,6 +1,7 @@
 """Tempo: the rate at which onsets repeat.
 
-1. Onset strength: how much the mel bands rise from frame to frame (Ellis, "Beat tracking by dynamic programming", 2007).
+1. Onset strength: how much the mel bands rise from frame to frame (Ellis, "Beat tracking by dynamic programming",
+   2007).
 2. Two views of its periods: the autocorrelation, at the beat's period and whole multiples of it, is high at the tempo
    and at its fractions; the spectrum is high at the tempo and its multiples. Their product, with Ellis's preference for
    tempi near 120, leaves one metre (Peeters, "Template-based estimation of time-varying tempo", 2007).
@@ -27,13 +28,13 @@ WINDOW_SECONDS, HOP_SECONDS = 0.032, 0.016
 MELS, LOWEST_HZ, HIGHEST_HZ = 40, 30.0, 8000.0
 COMPRESSION = 1000.0  # of power relative to its mean: what is 30 dB below it still counts
 TEETH = (1.0, 1 / 2, 1 / 3, 1 / 4)  # weights of the autocorrelation at 1, 2, 3, 4 periods
-METRE_POWER, LEVEL_POWER = 0.5, 0.15  # of the spectrum, in steps 2 and 3; chosen on the side ``fit``
+METRE_POWER, LEVEL_POWER = 0.5, 0.1  # of the spectrum, in steps 2 and 3; chosen on the side ``fit``
 PREFERRED_BPM, PREFERENCE_OCTAVES = 120.0, 0.9
 LEVELS = (1 / 3, 1 / 2, 1.0, 2.0, 3.0)
 RELATED = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 1.0, 3 / 2, 2.0, 3.0, 4.0)  # tempi of one metre
 
 # Intercept, then one for each of the signs: fitted by bench/facts.py --fit, see `confidence`.
-WEIGHTS = (0.0, 0.0, 0.0)
+WEIGHTS = (5.10, 2.80, -5.25)
 
 Floats = NDArray[np.float64]
 

@@ -34,7 +34,7 @@ class Decoders:
         memory_mib: What a process may take for one file, samples included (at 16 kHz, 3.7 MiB a minute).
         max_seconds: Where decoding stops, where a call does not say otherwise; a second later, to be exact.
         timeout_s: For a file, or a block of a stream, once it is its turn.
-        loudness: Whether to measure loudness, too: 7 ms for 30 s of 44.1 kHz stereo, where decoding an mp3 takes 12 to 22.
+        loudness: Whether to measure loudness, too: 7 ms for 30 s of 44.1 kHz stereo (decoding an mp3: 12 to 22 ms).
         files_a_process: After so many, a process is replaced by a new one, or where it has grown much.
     """
 

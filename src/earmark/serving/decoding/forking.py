@@ -41,10 +41,11 @@ def main(descriptor: int) -> None:
             elif message["end"] in processes:
                 _end(processes.pop(message["end"]))
     except EOFError:
-        return
+        pass
     finally:
         for process in processes.values():
             _end(process)
+    os._exit(0)  # nothing is left to be tidied up, and somebody waits for this
 
 
 def _fork(wire: Wire, message: Message, descriptor: int) -> int:

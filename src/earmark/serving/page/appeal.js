@@ -13,7 +13,7 @@ export function appealCard(answer) {
   return h(
     "section",
     { class: "card appeal", "aria-labelledby": "appeal-title" },
-    h("h3", { id: "appeal-title" }, t("appeal")),
+    h("h2", { id: "appeal-title" }, t("appeal")),
     answer.appeal ? told(answer.appeal, answer.coverage) : h("p", { class: "dim" }, t("appeal.none")),
   );
 }

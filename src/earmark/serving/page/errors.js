@@ -41,7 +41,7 @@ export function errorBox(refused, { again = null } = {}) {
 /** A name, a value such as an id, and a button that copies it. */
 export function copyable(name, value) {
   const said = h("span", { class: "unseen", role: "status" });
-  const button = h("button", { type: "button", class: "iconic plain", "aria-label": t("copy", { what: name }) }, icon("copy"));
+  const button = h("button", { type: "button", class: "iconic plain", "aria-label": t("copy", { what: name || value }) }, icon("copy"));
   button.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(value);
@@ -56,7 +56,7 @@ export function copyable(name, value) {
     }, 2000);
   });
   const code = h("code", {}, value);
-  return h("p", { class: "copyable" }, h("span", { class: "dim" }, name), code, button, said);
+  return h("p", { class: "copyable" }, name && h("span", { class: "dim" }, name), code, button, said);
 }
 
 function selectText(element) {

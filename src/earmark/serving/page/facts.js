@@ -20,7 +20,7 @@ export function factsCard({ tempo, key, loudness }) {
   return h(
     "section",
     { class: "card", "aria-labelledby": "facts-title" },
-    h("h3", { id: "facts-title" }, t("facts")),
+    h("h2", { id: "facts-title" }, t("facts")),
     h("dl", { class: "facts" }, facts.map(([name, fact, text]) => tile(name, fact, text))),
     facts.some(([, fact]) => fact) &&
       fold(t("facts.how_sure"), () =>

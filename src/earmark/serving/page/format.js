@@ -75,5 +75,12 @@ export function day(text) {
   return Number.isNaN(date.getTime()) ? String(text) : new Intl.DateTimeFormat(tag(), { dateStyle: "medium" }).format(date);
 }
 
+/** A day and a time, in the reader's own zone. */
+export function moment(text) {
+  const date = new Date(text);
+  if (Number.isNaN(date.getTime())) return text;
+  return new Intl.DateTimeFormat(tag(), { dateStyle: "medium", timeStyle: "medium" }).format(date);
+}
+
 /** With a capital at the beginning, where the language has them. */
 export const capital = (text) => text.charAt(0).toLocaleUpperCase(tag()) + text.slice(1);

@@ -1,4 +1,4 @@
-// The page's two languages: `t("key", {name: value})` is the text for a key; `onLanguage` tells when it changed.
+// The page's two languages: `t(KEY, {name: value})` is the text for a key; `onLanguage` tells when it changed.
 
 import en from "./en.js";
 import zh from "./zh.js";

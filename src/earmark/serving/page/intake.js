@@ -78,8 +78,8 @@ function exampleList(examples, onSongs) {
         {},
         h(
           "button",
-          { type: "button", class: "example", on: { click: () => onSongs([{ load, title: example.title }]) } },
-          h("span", { class: "example-title" }, example.title),
+          { type: "button", class: "example", on: { click: () => onSongs([{ load, title: example.title ?? example.name }]) } },
+          h("span", { class: "example-title" }, example.title ?? example.name),
           h("span", { class: "small dim" }, about.filter(Boolean).join(" · ")),
           example.licence && h("span", { class: "small dim" }, example.licence),
         ),

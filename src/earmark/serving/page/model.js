@@ -1,9 +1,9 @@
 // Which model says so, and how that is known: version, run, code, data; each can be copied.
 
 import { ask } from "./api.js";
-import { fold, h, swap, thinking } from "./dom.js";
+import { fold, h, swap, table, thinking } from "./dom.js";
 import { copyable, errorBox } from "./errors.js";
-import { day, percent } from "./format.js";
+import { day, moment, percent, percentRange } from "./format.js";
 import { has, t } from "./i18n.js";
 
 let described = null;
@@ -26,7 +26,7 @@ export function modelCard(song) {
   const card = h(
     "section",
     { class: "card wide model", "aria-labelledby": "model-title" },
-    h("h3", { id: "model-title" }, t("model")),
+    h("h2", { id: "model-title" }, t("model")),
     h(
       "p",
       {},
@@ -47,40 +47,26 @@ export function modelCard(song) {
 
 /** What it was trained on and which gates it passed; only if it is the version that answered. */
 function training(told, model) {
-  const own = told.version === model.version ? told : [told.canary].find((one) => one?.version === model.version);
-  if (!own) return [];
-  const { trained_on: on, gates } = own;
-  const parts = [];
-  if (on?.collection) {
-    const text = t("model.trained", { collection: on.collection, count: on.tracks ?? 0 });
-    parts.push(h("p", { class: "small dim" }, text + (on.at ? t("space") + t("model.trained.at", { day: day(on.at) }) : "")));
-  }
-  if (own.labels?.length) parts.push(h("p", { class: "small dim" }, t("model.knows", { count: own.labels.length })));
-  if (gates?.length) {
-    parts.push(
-      fold(t("gates", { count: gates.filter((gate) => gate.passed).length, of: gates.length }), () =>
-        h(
-          "ul",
-          { class: "plain-list small" },
-          gates.map((gate) => h("li", { class: gate.passed ? "gate passed" : "gate" }, h("span", { class: "strong" }, `${gate.passed ? "✓" : "✗"} ${gate.name}`), gate.why ? ` ${gate.why}` : "")),
-        ),
-      ),
-    );
-  }
-  return parts;
+  if (told.version !== model.version) return [];
+  const { trained_on: on, accuracy, gates, genres, in_service_since: since } = told;
+  const sentences = [
+    on?.recordings > 0 && t(on.collection ? "model.trained" : "model.trained.bare", { count: on.recordings, collection: on.collection }),
+    accuracy && accuracy.low !== null && t("model.accuracy", { share: percent(accuracy.value), range: percentRange(accuracy.low, accuracy.high) }),
+    since && t("model.since", { day: day(since) }),
+    genres?.length > 0 && t("model.knows", { count: genres.length }),
+  ];
+  return [
+    h("p", { class: "small dim" }, sentences.filter(Boolean).join(t("space"))),
+    gates?.length > 0 && fold(t("gates", { count: gates.filter((gate) => gate.passed).length, of: gates.length }), () => gateTable(gates)),
+  ].filter(Boolean);
 }
 
-// What the way back may call its steps, in the order in which they are shown.
-const STEPS = [
-  ["prediction_id", "id"],
-  ["content_hash"],
-  ["model", "name"],
-  ["version", "model_version"],
-  ["run_id", "run"],
-  ["git_commit", "commit"],
-  ["data_hash", "data_hashes", "data"],
-  ["flow_run", "flow_run_id"],
-];
+const gateTable = (gates) =>
+  table(
+    t("gates.title"),
+    [t("gates.gate"), t("gates.found"), t("gates.needed")],
+    gates.map((gate) => [`${gate.passed ? "✓" : "✗"} ${gate.name}`, gate.found, gate.needed]),
+  );
 
 function lineage(song) {
   const body = h("div", {}, thinking(t("lineage.thinking")));
@@ -96,37 +82,41 @@ function lineage(song) {
   return body;
 }
 
-/** Step after step; what the service adds later is shown under its own name. */
-function chain(told) {
-  const flat = flatten(told);
-  const used = new Set();
-  const steps = STEPS.flatMap((names) => {
-    const name = names.find((one) => flat.some(([path]) => path === one || path.startsWith(`${one}.`) || path.endsWith(`.${one}`)));
-    if (!name) return [];
-    return flat
-      .filter(([path]) => !used.has(path) && (path === name || path.startsWith(`${name}.`) || path.endsWith(`.${name}`)))
-      .map(([path, value]) => {
-        used.add(path);
-        return [names[0], path, value];
-      });
-  });
-  const rest = flat.filter(([path]) => !used.has(path)).map(([path, value]) => [null, path, value]);
+/** Step after step, from the answer to the data; a step that is not known says so. */
+function chain({ prediction, model, code, data, flow_run: flowRun, again }) {
   return h(
     "ol",
     { class: "chain" },
-    [...steps, ...rest].map(([step, path, value]) => h("li", {}, copyable(nameOf(step, path), value))),
+    step("answer", [
+      ["id", prediction.prediction_id],
+      ["at", moment(prediction.at)],
+      ["hash", prediction.content_hash],
+    ]),
+    step("model", [
+      ["version", `${model.name} ${model.version}`],
+      ["because", model.promoted_because],
+    ]),
+    step("run", [
+      ["run_id", model.run_id],
+      ["flow_run", flowRun],
+    ]),
+    step("code", [["commit", code.git_commit && code.git_commit + (code.git_dirty ? t("lineage.dirty") : "")]]),
+    step("data", [
+      ["collection", data.collection],
+      ["collection_md5", data.collection_md5],
+      ["catalogue_md5", data.catalogue_md5],
+      ["splits_md5", data.splits_md5],
+    ]),
+    again?.length > 0 && step("again", again.map((command) => [null, command])),
   );
 }
 
-const nameOf = (step, path) => {
-  const name = step && has(`lineage.${step}`) ? t(`lineage.${step}`) : path.replaceAll("_", " ");
-  const detail = path.includes(".") && step ? path.split(".").slice(1).join(".").replaceAll("_", " ") : "";
-  return detail && detail !== step ? `${name}: ${detail}` : name;
-};
-
-/** Pairs of path and text; what is empty is left out. */
-function flatten(value, path = "") {
-  if (value === null || value === undefined || value === "") return [];
-  if (typeof value !== "object") return [[path, String(value)]];
-  return Object.entries(value).flatMap(([name, one]) => flatten(one, path ? `${path}.${name}` : name));
+function step(name, values) {
+  const known = values.filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return h(
+    "li",
+    {},
+    h("p", { class: "strong small" }, t(`lineage.${name}`)),
+    known.length ? known.map(([what, value]) => copyable(what ? t(`lineage.${what}`) : "", String(value))) : h("p", { class: "small dim" }, t("lineage.unknown")),
+  );
 }

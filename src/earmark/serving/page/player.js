@@ -89,7 +89,7 @@ export class Player extends EventTarget {
     this.#source ??= context.createMediaElementSource(this.#audio);
     this.#source.disconnect();
     this.#chain.forEach((node) => node.disconnect());
-    this.#chain = this.band ? filters(this.band) : [];
+    this.#chain = this.band ? filters(context, this.band) : [];
     [this.#source, ...this.#chain, context.destination].reduce((from, to) => from.connect(to));
     if (context.state === "suspended") context.resume();
   }
@@ -130,7 +130,7 @@ export class Player extends EventTarget {
 }
 
 /** Two band-passes, one after the other, for a steep edge; louder, because little is left of the song; and no clipping. */
-function filters({ low, high }) {
+export function filters(context, { low, high }) {
   const centre = Math.sqrt(low * high);
   const passes = [1, 2].map(() => new BiquadFilterNode(context, { type: "bandpass", frequency: centre, Q: centre / (high - low) }));
   const gain = new GainNode(context, { gain: 3 });

@@ -13,7 +13,7 @@ const COUNT = 10;
 const FIRST = 5;
 
 /** Nothing the service could say about similar songs, for this model: said as a sentence, not as a failure. */
-const WITHOUT = new Set(["not_found", "no_neighbours"]);
+const WITHOUT = new Set(["no_catalogue", "not_found"]);
 
 /** The card; it asks by itself. */
 export function similarCard(song) {
@@ -29,7 +29,7 @@ export function similarCard(song) {
     }
   };
   look();
-  return h("section", { class: "card wide similar", "aria-labelledby": "similar-title" }, h("h3", { id: "similar-title" }, t("similar")), body);
+  return h("section", { class: "card wide similar", "aria-labelledby": "similar-title" }, h("h2", { id: "similar-title" }, t("similar")), body);
 }
 
 /** By the answer's id; where another model has taken over meanwhile, or the answer is forgotten, by the song itself. */

@@ -48,7 +48,7 @@ export function showProgress(place, song) {
 
 function parts(song, again) {
   if (song.status === "done") return answered(song);
-  const head = h("header", { class: "song-head" }, h("div", {}, h("h2", { id: "song-title", tabindex: -1 }, song.title), song.file && h("p", { class: "small dim" }, bytes(song.file.size))));
+  const head = h("header", { class: "song-head" }, h("div", {}, h("h1", { id: "song-title", tabindex: -1 }, song.title), song.file && h("p", { class: "small dim" }, bytes(song.file.size))));
   if (song.status === "failed") return [head, errorBox(song.error, { again: () => again(song) })];
   if (song.status === "cancelled") {
     return [head, h("div", { class: "notice" }, h("div", {}, h("p", {}, t("status.cancelled")), h("button", { type: "button", class: "plain", on: { click: () => again(song) } }, icon("again"), t("again"))))];
@@ -79,7 +79,7 @@ function answered(song) {
       h(
         "div",
         {},
-        h("h2", { id: "song-title", tabindex: -1 }, song.title),
+        h("h1", { id: "song-title", tabindex: -1 }, song.title),
         h(
           "p",
           { class: "small dim" },
@@ -103,7 +103,7 @@ function answered(song) {
   ].filter(Boolean);
 }
 
-const noTags = () => h("section", { class: "card" }, h("h3", {}, t("tags.feelings")), h("p", { class: "dim" }, t("tags.none")));
+const noTags = () => h("section", { class: "card" }, h("h2", {}, t("tags.feelings")), h("p", { class: "dim" }, t("tags.none")));
 
 // The service's warnings are English; those that are known are said in the page's language.
 const KNOWN = [

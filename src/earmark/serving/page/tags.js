@@ -18,9 +18,9 @@ export function tagsCard(answer) {
   return h(
     "section",
     { class: "card tags", "aria-labelledby": "tags-title" },
-    h("h3", { id: "tags-title" }, t(groups[0][0] === "feeling" ? "tags.feelings" : "tags")),
+    h("h2", { id: "tags-title" }, t(groups[0][0] === "feeling" ? "tags.feelings" : "tags")),
     h("p", { class: "small dim" }, known ? t("tags.help", { odds: oddsOf(answer.coverage ?? 0.9) }) : t("tags.help.unknown")),
-    groups.map(([kind, found], at) => [at > 0 && h("h4", {}, t(`tags.${kind}`)), rowsOf(kind, found, answer)]),
+    groups.map(([kind, found], at) => [at > 0 && h("h3", {}, t(`tags.${kind}`)), rowsOf(kind, found, answer)]),
   );
 }
 

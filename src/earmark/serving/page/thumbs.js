@@ -32,8 +32,8 @@ export function thumbs(song) {
   async function press(pressed) {
     const value = song.thumb.value === pressed ? null : pressed;
     const before = song.thumb;
-    // Each change is an event of its own, told later ones by its time; the same event sent again counts once.
-    const event = { event_id: uuid(), kind: "like", prediction_id: song.answer.prediction_id, value, at: new Date().toISOString() };
+    // Each change is an event of its own, and the later takes the earlier one's place; one that is sent again counts once.
+    const event = { event_id: uuid(), kind: "like", prediction_id: song.answer.prediction_id, value };
     song.thumb = { value, note: "thumbs.sending" };
     song.showThumb();
     // One after the other: two clicks must not overtake each other.

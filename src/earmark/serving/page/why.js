@@ -68,7 +68,7 @@ export function whyCard(song, reasons) {
   return h(
     "section",
     { class: "card wide why", "aria-labelledby": "why-title" },
-    h("h3", { id: "why-title" }, t("why")),
+    h("h2", { id: "why-title" }, t("why")),
     h(
       "div",
       { class: "row why-ask" },
@@ -94,7 +94,7 @@ function told(song, answer) {
   const bands = grouped(edged(answer.bands), BANDS);
   return [
     h("p", { class: "why-sentence" }, sentence(answer)),
-    h("h4", {}, t("why.bands")),
+    h("h3", {}, t("why.bands")),
     h("p", { class: "small dim" }, t("why.bands.help")),
     bandChart(song, bands),
     h("p", { class: "small dim" }, t("why.moments.help")),

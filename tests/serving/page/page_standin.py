@@ -28,16 +28,12 @@ from starlette.staticfiles import StaticFiles
 import earmark.serving
 from earmark.adapters.supervisor import free_port
 from earmark.serving.answers import Answer, ExplainAnswer, SimilarAnswer
+from earmark.serving.card import Lineage, ModelCard
 from earmark.serving.errors import KINDS
+from earmark.serving.headers import answer_headers
 
 PAGE = next(iter(earmark.serving.__path__)) + "/page"
-HEADERS = {
-    "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self'; "
-    "script-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-    "permissions-policy": "microphone=(self)",
-    "x-content-type-options": "nosniff",
-    "cache-control": "no-store",
-}
+PREFIX = "/behind/a/prefix"
 FEELINGS = (
     "tenderness", "calmness", "nostalgia", "sadness", "amazement", "joyful_activation", "solemnity", "power", "tension",
 )  # fmt: skip
@@ -234,6 +230,56 @@ def similar() -> dict[str, Any]:
     return SimilarAnswer.model_validate({"songs": songs, "of": 400, "model": MODEL | {"role": "champion"}}).model_dump()
 
 
+def card() -> dict[str, Any]:
+    """What GET /model tells."""
+    gain = {"name": "gain", "passed": True, "found": "+0.04 [+0.01, +0.07]", "needed": "> 0", "why": "it is better"}
+    known = {
+        "genres": ["classical", "electronic", "pop", "rock"],
+        "tags": [],
+        "accuracy": {"value": 0.78, "low": 0.70, "high": 0.85},
+        "trained_on": {"collection": "emotify", "recordings": 304},
+        "gates": [gain],
+        "verdict": "It is better than version 6.",
+        "in_service_since": "2025-11-21T08:00:00.000+00:00",
+        "git_commit": "ee87691c",
+        "catalogue_songs": 400,
+        "coverage": 0.9,
+        "engine": "onnx",
+        "canary": None,
+        "shadow": None,
+    }
+    return ModelCard.model_validate(MODEL | known).model_dump()
+
+
+def way_back(prediction_id: str) -> dict[str, Any]:
+    """What GET /lineage tells; the run was started by hand."""
+    told = {
+        "prediction": {
+            "prediction_id": prediction_id,
+            "at": "2025-11-26T12:30:00.000+00:00",
+            "content_hash": "0f343b09",
+            "duration_s": 60.0,
+            "genre": "rock",
+            "probability": 0.52,
+            "role": "champion",
+        },
+        "model": {
+            "name": "earmark",
+            "version": "7",
+            "run_id": MODEL["run_id"],
+            "kind": "blend",
+            "accuracy": None,
+            "promoted_at": "2025-11-21T08:00:00.000+00:00",
+            "promoted_because": "It is better than version 6.",
+        },
+        "code": {"git_commit": "ee87691c0ffee0000000000000000000deadbeef", "git_dirty": False},
+        "data": {"collection": "emotify", "collection_md5": "9a4e51c2", "catalogue_md5": "77b0", "splits_md5": None},
+        "flow_run": None,
+        "again": ["git checkout ee87691c0ffee0000000000000000000deadbeef", "dvc checkout", "dvc repro"],
+    }
+    return Lineage.model_validate(told).model_dump()
+
+
 def application(standin: StandIn) -> Starlette:
     """All endpoints that the page asks for."""
 
@@ -283,25 +329,10 @@ def application(standin: StandIn) -> Starlette:
     def model(request: Request) -> Response:
         if told := standin.scripted(request):
             return told
-        trained = {"collection": "emotify", "tracks": 304, "at": "2025-11-20T10:00:00Z"}
-        gates = [{"name": "gain", "passed": True, "found": 0.04, "needed": 0.0, "why": "better by 0.04 [0.01, 0.07]"}]
-        known = {"labels": ["classical", "electronic", "pop", "rock"], "tags": [], "trained_on": trained, "gates": gates}
-        return JSONResponse(MODEL | known | {"since": "2025-11-21T08:00:00Z", "canary": None, "shadow": None})
+        return JSONResponse(card())
 
     def lineage(request: Request) -> Response:
-        if told := standin.scripted(request):
-            return told
-        return JSONResponse(
-            {
-                "prediction_id": request.path_params["id"],
-                "name": "earmark",
-                "version": "7",
-                "run_id": MODEL["run_id"],
-                "git_commit": "ee87691c0ffee0000000000000000000deadbeef",
-                "data_hash": "9a4e51c2",
-                "flow_run": "training/quiet-otter",
-            }
-        )
+        return standin.scripted(request) or JSONResponse(way_back(request.path_params["id"]))
 
     def examples(request: Request) -> Response:
         if told := standin.scripted(request):
@@ -332,11 +363,13 @@ def application(standin: StandIn) -> Starlette:
         Mount("/page", StaticFiles(directory=PAGE)),
     ]
     # Also behind a prefix, as a proxy may have it.
-    app = Starlette(routes=[Mount("/behind/a/prefix", routes=list(routes)), *routes])
+    app = Starlette(routes=[Mount(PREFIX, routes=list(routes)), *routes])
 
     async def with_headers(request: Request, follow: Any) -> Response:
         response = await follow(request)
-        response.headers.update(HEADERS)
+        path = request.url.path.removeprefix(PREFIX)
+        for name, value in answer_headers([], path=path, request_id="request-of-the-test"):
+            response.headers[name.decode()] = value.decode()
         return response
 
     app.add_middleware(BaseHTTPMiddleware, dispatch=with_headers)
