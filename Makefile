@@ -14,7 +14,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export BENTOML_DO_NOT_TRACK = True
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help setup demo up test lint format lock bench-emotify bench-training bench-duplicates bench-features bench-feedback bench-gpu bench-portable bench-transfer bench-catalogue bench-road clean
+.PHONY: help setup demo up test lint format lock bench-emotify bench-training bench-duplicates bench-features bench-feedback bench-gpu bench-portable bench-transfer bench-catalogue bench-serving bench-promotion bench-fuzz bench-road clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -79,6 +79,18 @@ bench-portable: setup  ## is what is exported the network? make bench-portable D
 bench-transfer: setup  ## 20 songs a class, with others' weights: make bench-transfer DATA=path/to/emotify WEIGHTS=weights/musicnn
 	@test -n "$(DATA)" -a -n "$(WEIGHTS)" || { echo "Say where Emotify and the weights lie: make bench-transfer DATA=path/to/emotify WEIGHTS=weights/musicnn"; exit 2; }
 	$(BIN)/python bench/transfer.py "$(DATA)" "$(WEIGHTS)"
+
+bench-serving: setup  ## how fast the service is, against the usual one: make bench-serving DATA=path/to/emotify (half an hour)
+	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-serving DATA=path/to/emotify"; exit 2; }
+	$(BIN)/python bench/serving.py "$(DATA)"
+
+bench-promotion: setup  ## ten changes of the champion under load: make bench-promotion DATA=path/to/emotify
+	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-promotion DATA=path/to/emotify"; exit 2; }
+	$(BIN)/python bench/promotion.py "$(DATA)"
+
+bench-fuzz: setup  ## twenty thousand hostile uploads: make bench-fuzz DATA=path/to/emotify (half an hour)
+	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-fuzz DATA=path/to/emotify"; exit 2; }
+	$(BIN)/python bench/fuzz.py "$(DATA)"
 
 bench-road: setup  ## how long the road takes: demo, second demo, no-op repro, help, songbook
 	$(BIN)/python bench/road.py

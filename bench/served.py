@@ -26,6 +26,7 @@ from earmark.model.predictor import load_predictor
 from earmark.params import Params, load_params
 from earmark.stages import train
 from earmark.workspace import CHAMPION, EXPECTATIONS, NETWORK, PARAMS
+from emotify import recipe
 from emotify_folds import arrange, folder_of, prepare
 
 ROOT = Path(__file__).parent.parent
@@ -50,8 +51,8 @@ class Emotify:
 
 
 def emotify(data: Path) -> Emotify:
-    """The network of the first fold; trained if it is not there yet (some minutes)."""
-    params = load_params(ROOT / PARAMS)
+    """The network of the first fold, by the recipe of `bench/emotify.py`; trained if it is not there yet (minutes)."""
+    params = recipe(load_params(ROOT / PARAMS))
     workspace = ROOT / ".earmark" / "bench" / "emotify"
     songs = prepare(data, workspace, params)
     fold = arrange(songs, seed=1)[0]

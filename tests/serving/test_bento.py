@@ -63,6 +63,20 @@ class TestBento:
         assert {genre["genre"] for genre in answer["genres"]} == {"polka", "waltz"}
         assert answer["model"]["version"] == "9"
 
+    def test_a_container_starts_it_with_the_same_command(self, server, bento):
+        program, serve, path, *where = server.process.args
+        assert path == str(bento.path)
+        told = yaml.safe_load((CHECKOUT / "compose.yaml").read_text())["services"]["service"]["command"]
+        assert told[:2] == [Path(program).name, serve]
+        assert told[3::2] == where[::2] == ["--host", "--port"]
+        assert f"BENTO_PATH={told[2]}\n" in (bento.path / "env/docker/Dockerfile").read_text()
+
+    def test_keys_can_be_made_in_it(self, bento, tmp_path):
+        command = [sys.executable, "-m", "earmark.cli", "keys", "add", "shop"]
+        env = environment(tmp_path) | {"EARMARK_KEYS": str(tmp_path / "keys.json")}
+        done = subprocess.run(command, cwd=bento.path / "src", env=env, capture_output=True, text=True)
+        assert (done.returncode, (tmp_path / "keys.json").is_file()) == (0, True), done.stderr
+
     def test_it_refuses_in_the_same_shape(self, server):
         response = server.predict(b"no music")
         assert (response.status_code, response.json()["error"]["code"]) == (415, "not_audio")

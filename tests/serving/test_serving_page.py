@@ -100,7 +100,7 @@ def said(documented: tuple[Server, Path]) -> dict[int, tuple[int, str]]:
     server, root = documented
     script = "set -o pipefail\n"
     for number, each in enumerate(shown()):
-        script += f"printf '\\0{number}\\n'\n{each.command}\nprintf '\\n\\1%d' $?\n"
+        script += f"printf '\\000%d\\n' {number}\n{each.command}\nprintf '\\n\\001%d' $?\n"
     script = script.replace(ADDRESS, str(server.client.base_url).rstrip("/"))
     env = environment(root / "bentoml")
     env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"

@@ -130,21 +130,24 @@ def report(
         RegistryError: MLflow cannot be reached.
     """
     with reaching(root) as client:
-        run_id = _run_of(client, params, root, version, against, worker)
+        experiment, pair = _experiment(client, params, root), f"{version} beside {against}"
+        run_id = _run_of(client, params, experiment, version, against, worker)
         client.set_tag(run_id, f"{_SUMS}{worker}", sums.to_json())
-        _log(client, run_id, sum(_sums_in(client.get_run(run_id)).values(), Sums()))
+        told: dict[str, Sums] = {}
+        for run in _runs_of(client, experiment, pair):
+            told |= {who: its for who, its in _sums_in(run).items() if its.compared > told.get(who, Sums()).compared}
+        _log(client, run_id, sum(told.values(), Sums()))
         if examples:
             _append(client, run_id, worker, examples)
         client.set_terminated(run_id, "FINISHED")  # what is logged is whole; the next report goes on
     return run_id
 
 
-def _run_of(client: "MlflowClient", params: Params, root: Path, version: str, against: str, worker: str) -> str:
+def _run_of(client: "MlflowClient", params: Params, experiment: str, version: str, against: str, worker: str) -> str:
     """The pair's run; made if need be. Of several that were made at the same time it is the first, by its clock.
 
     Who made one of the others removes it, and what was told to it goes to the first.
     """
-    experiment = _experiment(client, params, root)
     pair = f"{version} beside {against}"
     runs = _runs_of(client, experiment, pair)
     if not runs:

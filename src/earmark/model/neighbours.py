@@ -50,7 +50,7 @@ SCHEMA = pa.schema(
     ]
 )
 
-_GRAPH = {"connectivity": 16, "expansion_add": 128}
+_CONNECTIVITY, _EXPANSION_ADD = 16, 128  # of the graph: neighbours of each song, and candidates for them
 _EXPANSION = 256  # candidates that a search by the graph keeps, at least
 _SPARE = 8  # found beyond what is asked for: float32 may put nearly equal songs in another order
 _DIGITS = 6  # of a similarity; float32 carries seven
@@ -166,7 +166,7 @@ class Neighbours:
         if wanted < 1:
             return []
         with self.lock:
-            self.index.expansion_search = max(_EXPANSION, 2 * wanted)
+            self.index.expansion_search = max(_EXPANSION, 2 * wanted)  # type: ignore[misc]  # mypy misses its setter
             found = self.index.search(asked, min(wanted + _SPARE, len(self)), exact=len(self) <= EXACT_UP_TO, threads=1)
             rows = np.asarray(found.keys, dtype=np.int64)
             vectors = np.asarray(self.index.get(rows.astype(np.uint64)), dtype=np.float64)
@@ -250,7 +250,7 @@ class Neighbours:
 def _empty(dims: int) -> "Index":
     from usearch.index import Index
 
-    return Index(ndim=dims, metric="cos", dtype="f32", **_GRAPH)
+    return Index(ndim=dims, metric="cos", dtype="f32", connectivity=_CONNECTIVITY, expansion_add=_EXPANSION_ADD)
 
 
 def _standardised(raw: Floats, mean: Floats, scale: Floats) -> NDArray[np.float32]:

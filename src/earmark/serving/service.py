@@ -46,6 +46,7 @@ WORKERS = int(os.environ.get("EARMARK_WORKERS") or max(2, min(_CORES, 8)))
 THREADS = math.ceil(_CORES / WORKERS)  # for computing, and as many decoders, in each worker
 # Above this a request is refused at once (429), which is kinder than a queue that ends in time-outs.
 MAX_CONCURRENCY = max(2 * WORKERS, min(16 * _CORES, 128))
+PLACES = math.ceil(MAX_CONCURRENCY / WORKERS)
 _CURRENT: list[Worker] = []  # this process's, between its start and its end
 
 
@@ -75,7 +76,7 @@ class EarmarkService(bentoml.Service[Any]):
 
         root = service_root()
         limits = load_params(root / PARAMS).service
-        site = Site(super().to_asgi(is_main=is_main), current, max_files=limits.max_files)
+        site = Site(super().to_asgi(is_main=is_main), current, max_files=limits.max_files, places=PLACES)
         return Door.of(site, limits, root)
 
     @property

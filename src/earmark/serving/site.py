@@ -22,7 +22,9 @@ from earmark.serving.card import lineage_of, model_card
 from earmark.serving.door import App, Message, Receive, Scope, Send, answering, refusal_response
 from earmark.serving.errors import Refusal
 from earmark.serving.long import TaskStatus
+from earmark.serving.pipeline import timed
 from earmark.serving.telling import EventAnswer
+from earmark.serving.upload import RECEIVED, received
 
 if TYPE_CHECKING:
     from earmark.serving.worker import Worker
@@ -47,7 +49,9 @@ _BENTOML = frozenset(
         "/metrics",
     }
 )
+_RECORDINGS = frozenset({"/predict", "/predict_batch", "/explain", "/similar"})
 _STATIC = "/static_content/"
+BUSY = "The service is working on as many requests as it can. Try again in a second."
 
 
 class Site:
@@ -57,10 +61,11 @@ class Site:
         app: BentoML's.
         service: The worker that answers, once it has begun.
         max_files: In one form.
+        places: Requests with recordings that this worker may have at a time.
     """
 
-    def __init__(self, app: App, service: "Callable[[], Worker | None]", *, max_files: int) -> None:
-        self._app, self._service, self._max_files = app, service, max_files
+    def __init__(self, app: App, service: "Callable[[], Worker | None]", *, max_files: int, places: int) -> None:
+        self._app, self._service, self._max_files, self._places = app, service, max_files, places
         routes = [
             Route("/", _file("index.html")),
             Route("/api", _file("api.html")),
@@ -92,12 +97,32 @@ class Site:
 
     async def _rest(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
+        if path in _RECORDINGS and scope["method"] == "POST":
+            await self._recordings(scope, receive, send)
+            return
         if path in _BENTOML or path.startswith(_STATIC):
-            scope["earmark.max_files"] = self._max_files
             await self._app(scope, receive, send)
             return
         refusal = Refusal("not_found", f"There is nothing at {path[:100]}. The page at /api lists what there is.")
         await refusal_response(refusal)(scope, receive, send)
+
+    async def _recordings(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take in a form before BentoML counts the request: who sends slowly takes nobody's place.
+
+        While all places are taken, nothing is taken in, and the refusal costs nothing.
+        """
+        service = self._service()
+        if service is not None and service.working >= self._places:
+            await refusal_response(Refusal("busy", BUSY))(scope, receive, send)
+            return
+        scope["earmark.max_files"] = self._max_files
+        request = Request(scope, receive)
+        with timed("upload"):
+            form = await received(request)
+        try:
+            await self._app({**scope, RECEIVED: form}, _after(receive), send)
+        finally:
+            await request.close()
 
     def _ready(self) -> "Worker":
         service = self._service()
@@ -204,6 +229,20 @@ class Site:
             return status, json.loads(body)
         except ValueError:
             return status, {}
+
+
+def _after(receive: Receive) -> Receive:
+    """What comes after the body of a request that was read: its end, and then whatever the server says."""
+    ended = False
+
+    async def rest() -> Message:
+        nonlocal ended
+        if ended:
+            return await receive()
+        ended = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    return rest
 
 
 class _Files(StaticFiles):

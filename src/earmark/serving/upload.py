@@ -21,6 +21,7 @@ from earmark.serving.telling import FeedbackRequest
 FILE, FILES = "file", "files"
 MOST_SIMILAR = 100
 _MAX_FIELDS = 32
+RECEIVED = "earmark.form"  # in the ASGI scope: a form that was read before
 _REMEDY = f"Send the audio file as the form field `{FILE}`, for example with curl -F {FILE}=@song.mp3 …/predict."
 
 _Audio = Annotated[Path, ContentType("audio/*")]
@@ -135,7 +136,20 @@ async def _read(cls: Any, request: Request, told: Any, first: str) -> Any:
     return cls.model_construct(**empty | found)
 
 
+async def received(request: Request) -> FormData | Refusal:
+    """The whole form of ``request``, its files on disk beyond a megabyte; or why there is none."""
+    try:
+        return await _form(request)
+    except Refusal as refusal:
+        return refusal
+
+
 async def _form(request: Request) -> FormData:
+    known: FormData | Refusal | None = request.scope.get(RECEIVED)
+    if isinstance(known, Refusal):
+        raise known
+    if known is not None:
+        return known
     declared = request.headers.get("content-type", "")
     if not declared.lower().startswith("multipart/form-data"):
         kind = repr(declared[:100]) if declared else "nothing"

@@ -67,8 +67,8 @@ def choose(tracks: pd.DataFrame) -> pd.DataFrame:
     the same.
     """
     allowed = [
-        may_be_copied(_text(track.licence), artist=_text(track.artist), source=track.source)
-        for track in tracks.itertuples()
+        may_be_copied(_text(licence), artist=_text(artist), source=source)
+        for licence, artist, source in zip(tracks["licence"], tracks["artist"], tracks["source"], strict=True)
     ]
     ours = tracks[(tracks["split"] == "test") & tracks["genre"].notna() & np.array(allowed, dtype=bool)]
     drawn = ours.assign(at=[hashlib.sha256(name.encode()).hexdigest() for name in ours["content_hash"]])

@@ -77,7 +77,7 @@ def songs_of(tracks: pd.DataFrame, splits: pd.DataFrame, targets: pd.DataFrame, 
         liked=at.map(liked["estimate"]),
         liked_low=at.map(liked["low"]),
         liked_high=at.map(liked["high"]),
-        tags=[tags.get(track_id, []) for track_id in at],
+        tags=pd.Series([tags.get(track_id, []) for track_id in at], index=tracks.index, dtype=object),
     )
 
 

@@ -54,11 +54,16 @@ def alive(pid: int) -> bool:
     return bool(stat_of(pid)) and stat_of(pid)[2] not in "ZX"
 
 
-def all_gone(pids: list[int], seconds: float = 20.0) -> bool:
+def soon(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+    """Whether it comes true in time."""
     until = time.monotonic() + seconds
-    while any(alive(pid) for pid in pids) and time.monotonic() < until:
+    while not condition() and time.monotonic() < until:
         time.sleep(0.01)
-    return not any(alive(pid) for pid in pids)
+    return condition()
+
+
+def all_gone(pids: list[int]) -> bool:
+    return soon(lambda: not any(alive(pid) for pid in pids))
 
 
 def status_kib(pid: int, field: str) -> int:

@@ -106,8 +106,9 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     folder = tmp_path_factory.mktemp("songs")
 
     def make(name: str, *, seconds: float = 12.0, seed: int = 1) -> Path:
-        path = folder / f"{name}.wav"
+        path = folder / f"{seconds}-{seed}" / f"{name}.wav"
         if not path.exists():
+            path.parent.mkdir(exist_ok=True)
             path.write_bytes(page_standin.song(seconds, seed=seed))
         return path
 

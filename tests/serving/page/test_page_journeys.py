@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FileChooser, Page, expect
 
 pytestmark = pytest.mark.browser
 
@@ -440,15 +440,20 @@ class TestLanguageAndLight:
 class TestByKeyboardAlone:
     def test_from_the_first_tab_to_a_thumb(self, visit, standin, songs):
         page = visit(standin.url)
+        choosers: list[FileChooser] = []
+        page.on("filechooser", choosers.append)
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
         page.keyboard.press("Enter")
         page.keyboard.press("Tab")
         expect(page.get_by_role("button", name="Choose files")).to_be_focused()
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-        with page.expect_file_chooser() as chooser:
-            page.keyboard.press("Enter")
-        chooser.value.set_files(songs("Slow Harbour", seconds=20))
+        page.keyboard.press("Enter")
+        for _ in range(100):
+            if choosers:
+                break
+            page.wait_for_timeout(50)
+        choosers[0].set_files(songs("Slow Harbour", seconds=20))
         heard(page)
         self.tab_to(page, "I like it")
         page.keyboard.press("Space")

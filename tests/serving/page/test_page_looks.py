@@ -54,9 +54,17 @@ class TestSizes:
                 found[name, width] = overflow(one)
         assert {key: pixels for key, pixels in found.items() if pixels > 0} == {}
 
-    def test_text_can_be_twice_as_large(self, full):
-        page = full(width=1280)
-        page.evaluate("document.documentElement.style.setProperty('font-size', '200%')")
+    @pytest.mark.parametrize("width", [360, 640, 1280])  # 640 is 1280 at twice the size
+    def test_text_may_be_spaced_as_its_reader_needs_it(self, full, width):
+        page = full(width=width)
+        page.evaluate(
+            """() => {
+              const wider = new CSSStyleSheet();
+              wider.replaceSync("* { line-height: 1.5 !important; letter-spacing: .12em !important; "
+                + "word-spacing: .16em !important } p { margin-bottom: 2em !important }");
+              document.adoptedStyleSheets = [wider];
+            }"""
+        )
         assert overflow(page) <= 0
 
     def test_buttons_are_large_enough_for_a_thumb(self, full):

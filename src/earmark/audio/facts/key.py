@@ -97,6 +97,21 @@ def tonality_of(parts: Tensor, sample_rate_hz: int) -> Tonality | None:
 
 def chroma_of(parts: Tensor, sample_rate_hz: int) -> Floats | None:
     """Energy by pitch class, C first, in the recording's own tuning, shape ``(12,)``; None as `tonality_of`."""
+    heard = _spectrum(parts, sample_rate_hz)
+    if heard is None:
+        return None
+    spectrum, pitch = heard
+    return np.asarray(spectrum @ _bank(pitch - _tuning(spectrum, pitch)))
+
+
+def tuning_of(parts: Tensor, sample_rate_hz: int) -> float | None:
+    """How far the notes lie above those of A = 440 Hz, in semitones: -0.5 to 0.5; None as `tonality_of`."""
+    heard = _spectrum(parts, sample_rate_hz)
+    return None if heard is None else _tuning(*heard)
+
+
+def _spectrum(parts: Tensor, sample_rate_hz: int) -> tuple[Floats, Floats] | None:
+    """Mean magnitudes from `LOWEST_HZ` to `HIGHEST_HZ`, and the MIDI pitch of each, both of shape ``(bins,)``."""
     window = 2 ** round(math.log2(WINDOW_SECONDS * sample_rate_hz))
     hop = round(HOP_SECONDS * sample_rate_hz)
     if parts.shape[1] < window + hop:
@@ -107,14 +122,13 @@ def chroma_of(parts: Tensor, sample_rate_hz: int) -> Floats | None:
     mean_level = levels.mean()
     if not float(mean_level) > 1e-6:
         return None
-    # Each window alike, but for those that are nearly silent.
+    # Each window counts alike, but for those that are nearly silent.
     spectrum = (spectra / (levels + 1e-3 * mean_level)).mean(dim=(0, 1)).double().numpy()
-    pitch = 69 + 12 * np.log2(np.arange(low, low + len(spectrum)) * sample_rate_hz / window / 440)
-    return np.asarray(spectrum @ _bank(pitch - _tuning(spectrum, pitch)))
+    hertz = np.arange(low, low + len(spectrum)) * sample_rate_hz / window
+    return spectrum, 69 + 12 * np.log2(hertz / 440)
 
 
 def _tuning(spectrum: Floats, pitch: Floats) -> float:
-    """How far the notes lie above those of A = 440 Hz, in semitones: -0.5 to 0.5."""
     heard = pitch > 69 + 12 * math.log2(TUNED_FROM_HZ / 440)
     turn = (spectrum[heard] * np.exp(2j * np.pi * pitch[heard])).sum()
     return float(np.angle(turn) / (2 * np.pi))

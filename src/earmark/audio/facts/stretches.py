@@ -27,13 +27,10 @@ def stretches(waveform: Tensor, sample_rate_hz: int, *, count: int) -> Tensor:
         parts = waveform[None]
     else:
         length = whole // count
-        parts = torch.stack(
-            [
-                waveform[start : start + length]
-                for start in (int((i + 0.5) * time / count - length / 2) for i in range(count))
-            ]
-        )
+        starts = [int((part + 0.5) * time / count - length / 2) for part in range(count)]
+        parts = torch.stack([waveform[start : start + length] for start in starts])
     parts = parts.to(torch.float32)
-    if not float(parts.abs().amax()) <= LOUDEST if parts.numel() else False:  # false for no number, too
-        parts = parts.nan_to_num(0.0, LOUDEST, -LOUDEST).clamp(-LOUDEST, LOUDEST)
-    return parts
+    highest = float(parts.abs().amax()) if parts.numel() else 0.0
+    if highest <= LOUDEST:  # false for no number, too
+        return parts
+    return parts.nan_to_num(0.0, LOUDEST, -LOUDEST).clamp(-LOUDEST, LOUDEST)

@@ -149,12 +149,14 @@ def _vertex(score: Floats, best: int) -> float:
 
 @cache
 def _tempi() -> Floats:
+    """The grid, in beats a minute."""
     return np.exp(np.arange(math.log(SLOWEST_BPM), math.log(FASTEST_BPM), GRID))
 
 
 @cache
 def _preference() -> Floats:
-    return np.exp(-0.5 * (np.log2(_tempi() / PREFERRED_BPM) / PREFERENCE_OCTAVES) ** 2)
+    """Of listeners, for each tempo of the grid."""
+    return np.asarray(np.exp(-0.5 * (np.log2(_tempi() / PREFERRED_BPM) / PREFERENCE_OCTAVES) ** 2))
 
 
 @cache

@@ -30,11 +30,11 @@ from earmark.model.predictor import Predictor
 TOLERANCE = 1e-4
 Compute = Callable[[Excerpts], ExcerptAnswers]
 
-_BATCHES = (4, 8, 16)  # of a processor: a small batch stays in its cache
+_BATCH = 8  # of a processor: what is computed of so few stays in its cache
 _GPU_BATCH = 256
 _ROUNDS = 3
-_HOPELESS = 1.5  # times the best so far: not worth another round, nor another size of batch
-_BUDGET_S = 1.5  # then what was not tried is not tried, as somebody waits for the answer
+_HOPELESS = 1.5  # times the quickest: not worth another round
+_BUDGET_S = 1.0  # for trying and for measuring each; then it is enough, as somebody waits for the answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,44 +111,27 @@ def fastest(predictor: Predictor, *, threads: int = 1, compile: bool = False) ->
     network = replace(network, engine=None)
     _use_threads(threads)
     truth, cold_ms = _definition(network, excerpts)
-    best: Engine | None = None
-    best_ms = np.inf
-    measured = []
-    start = time.perf_counter()
-    for name, make in _ways(network, threads, compile=compile):
-        try:
-            compute = make()
-        except Exception as error:  # a library that is missing, a damaged file, no compiler: others can compute
-            measured.append(Measured(name, 0, np.nan, np.nan, f"It cannot be had here: {_first_line(error)}"))
-            continue
-        for batch in _batches(network, name):
-            if time.perf_counter() - start > _BUDGET_S and best is not None and name != "compiled":
-                break
-            engine = Engine(name, batch, compute)
-            found = _measured(engine, excerpts, truth, best_ms)
-            measured.append(found)
-            if found.refused:
-                break  # of another size it would not be right either
-            if found.ms < best_ms:
-                best, best_ms = engine, found.ms
-            if found.ms > _HOPELESS * best_ms:
-                break
+    right, refused = _tried(network, excerpts, truth, threads, compile=compile)
+    times = _times([engine for engine, _ in right], excerpts)
+    measured = [
+        Measured(engine.name, engine.batch, ms, apart) for (engine, apart), ms in zip(right, times, strict=True)
+    ]
     if all(each.name != "eager" for each in measured):
         measured.append(Measured("eager", len(excerpts), cold_ms, 0.0))
-    told = tuple(sorted(measured, key=lambda each: (bool(each.refused), each.ms)))
-    chosen = "eager" if best is None else best.name  # without an engine, where even that one failed
-    return Fastest(_placed(predictor, replace(network, engine=best)), chosen, told)
+    told = (*sorted(measured, key=lambda each: each.ms), *refused)
+    best = right[int(np.argmin(times))][0] if right else None  # none: the networks themselves, as ever
+    return Fastest(_placed(predictor, replace(network, engine=best)), best.name if best else "eager", told)
 
 
 def made_excerpts(network: NetworkPredictor) -> Excerpts:
     """As many as are heard of a song, shape ``(n, mels, frames)``: of a chord that beats, of noise, and of silence."""
     rate, seconds = network.frontend.sample_rate_hz, max(1.0, network.how.excerpt_seconds)
     times = np.arange(round(3 * seconds * rate)) / rate
-    chord = sum(np.sin(2 * np.pi * hertz * times) for hertz in (110.0, 277.2, 659.3, 1318.5)) * np.exp(
-        -4 * (times % 0.5)
-    )
+    chord = sum(np.sin(2 * np.pi * hertz * times) for hertz in (110.0, 277.2, 659.3, 1318.5))
     noise = np.random.default_rng(0).normal(0.0, 0.3, len(times))
-    wave = np.where(times < seconds, 0.2 * chord, np.where(times < 2 * seconds, noise, 0.0))
+    wave = np.where(
+        times < seconds, 0.2 * chord * np.exp(-4 * (times % 0.5)), np.where(times < 2 * seconds, noise, 0.0)
+    )
     return network.excerpts(network.extractor.log_mel(torch.from_numpy(wave.astype(np.float32))))
 
 
@@ -166,22 +149,52 @@ def difference(ours: ExcerptAnswers, theirs: ExcerptAnswers) -> float:
     return float(np.max(found))  # not a number, if one is none
 
 
-def _measured(engine: Engine, excerpts: Excerpts, truth: ExcerptAnswers, best_ms: float) -> Measured:
-    try:
-        apart = difference(truth, engine(excerpts))  # also warms it up
-    except Exception as error:  # what it raises here it would raise in service
-        return Measured(engine.name, engine.batch, np.nan, np.nan, f"It fails: {_first_line(error)}")
-    if not apart <= TOLERANCE and engine.name != "eager":
-        why = f"It differs by {apart:.2g} from the networks; at most {TOLERANCE:g} is allowed."
-        return Measured(engine.name, engine.batch, np.nan, apart, why)
-    times = []
-    for _ in range(_ROUNDS):
-        start = time.perf_counter()
-        engine(excerpts)
-        times.append((time.perf_counter() - start) * 1e3)
-        if times[-1] > _HOPELESS * best_ms:
+def _tried(
+    network: NetworkPredictor, excerpts: Excerpts, truth: ExcerptAnswers, threads: int, *, compile: bool
+) -> tuple[list[tuple[Engine, float]], list[Measured]]:
+    """Engines that are right, each warm by now and with its difference; and those that are refused."""
+    right: list[tuple[Engine, float]] = []
+    refused = []
+    start = time.perf_counter()
+    for name, make in _ways(network, threads, compile=compile):
+        if right and name != "compiled" and time.perf_counter() - start > _BUDGET_S:
+            continue
+        try:
+            compute = make()
+        except Exception as error:  # a library that is missing, a damaged file, no compiler: others can compute
+            refused.append(Measured(name, 0, np.nan, np.nan, f"It cannot be had here: {_said(error)}"))
+            continue
+        for batch in _batches(network, name):
+            engine = Engine(name, batch, compute)
+            try:
+                apart = difference(truth, engine(excerpts))
+            except Exception as error:  # what it raises here it would raise in service
+                refused.append(Measured(name, batch, np.nan, np.nan, f"It fails: {_said(error)}"))
+                break
+            if not apart <= TOLERANCE and name != "eager":
+                why = f"It differs by {apart:.2g} from the networks; at most {TOLERANCE:g} is allowed."
+                refused.append(Measured(name, batch, np.nan, apart, why))
+                break
+            right.append((engine, apart))
+            if time.perf_counter() - start > _BUDGET_S:
+                break
+    return right, refused
+
+
+def _times(engines: list[Engine], excerpts: Excerpts) -> list[float]:
+    """The quickest of a few rounds, in milliseconds. They take turns, so that what else runs here slows all alike."""
+    times = [np.inf] * len(engines)
+    start = time.perf_counter()
+    for turn in range(_ROUNDS):
+        for place, engine in enumerate(engines):
+            if turn and times[place] > _HOPELESS * min(times):
+                continue
+            begun = time.perf_counter()
+            engine(excerpts)
+            times[place] = min(times[place], (time.perf_counter() - begun) * 1e3)
+        if time.perf_counter() - start > _BUDGET_S:
             break
-    return Measured(engine.name, engine.batch, min(times), apart)
+    return times
 
 
 def _ways(network: NetworkPredictor, threads: int, *, compile: bool) -> Iterator[tuple[str, Callable[[], Compute]]]:
@@ -200,7 +213,7 @@ def _batches(network: NetworkPredictor, name: str) -> list[int]:
         return [max(_GPU_BATCH, whole)]
     if name == "compiled":
         return [whole]
-    return [whole, *(batch for batch in reversed(_BATCHES) if batch < whole)]
+    return [whole, _BATCH] if whole > _BATCH else [whole]
 
 
 def _torch(network: NetworkPredictor, threads: int, turned: Callable[[nn.Module], Callable[[Tensor], Any]]) -> Compute:
@@ -271,5 +284,5 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(powers / powers.sum(axis=2, keepdims=True))
 
 
-def _first_line(error: Exception) -> str:
+def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0]

@@ -18,8 +18,8 @@ import { errorTitle } from "./errors.js";
 export function intake(place, shelf, onSongs) {
   let examples = [];
   const microphone = canRecord() && recorder((file, title) => onSongs([{ file, title }]));
-  const show = () => {
-    place.replaceChildren(ways(onSongs, microphone));
+  const showWays = () => place.replaceChildren(ways(onSongs, microphone));
+  const showShelf = () => {
     shelf.hidden = !examples.length;
     shelf.replaceChildren(h("h2", { class: "small-head" }, t("examples")), exampleList(examples, onSongs));
   };
@@ -29,11 +29,14 @@ export function intake(place, shelf, onSongs) {
     } catch {
       examples = []; // nothing is missing without them
     }
-    if (examples.length) show();
+    showShelf(); // and nothing else: who is on a button already must not lose it
   };
-  onLanguage(show);
+  onLanguage(() => {
+    showWays();
+    showShelf();
+  });
   onKey(look);
-  show();
+  showWays();
   look();
   dropping(onSongs);
 }
