@@ -16,10 +16,12 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import pandas as pd
 import torch
 import yaml
 
 from earmark.adapters.supervisor import free_port
+from earmark.model.neighbours import Neighbours
 from earmark.model.network.network import MusicNetwork
 from earmark.model.network.predictor import NetworkPredictor
 from earmark.params import load_params
@@ -28,6 +30,25 @@ from scratch import CHECKOUT
 LABELS = ("jig", "reel", "chorale")
 TAGS = ("category---sea", "feeling---calmness")
 MAX_BYTES, MAX_SECONDS, FOLLOW_SECONDS = 3_000_000, 20.0, 0.3
+
+
+# As the registry has them of a version that was trained by a flow and promoted by the gates.
+TAGS_OF_VERSION = {
+    "kind": "network",
+    "accuracy": "0.7500",
+    "accuracy_low": "0.6500",
+    "accuracy_high": "0.8400",
+    "git.commit": "1f0c" * 10,
+    "git.dirty": "false",
+    "data.collection": "songbook",
+    "data.collection_md5": "c" * 32,
+    "data.catalogue_md5": "a" * 32,
+    "data.splits_md5": "5" * 32,
+    "verdict.reason": "It is better.",
+    "verdict.gates": '[{"name": "gain", "passed": true, "found": "+0.1", "needed": "above 0", "why": "it is better"}]',
+    "promoted.at": "2026-01-14T20:15:31.000+00:00",
+    "promoted.because": "It is better.",
+}
 
 
 def untrained(*, seed: int = 1, labels: tuple[str, ...] = LABELS) -> NetworkPredictor:
@@ -39,15 +60,61 @@ def untrained(*, seed: int = 1, labels: tuple[str, ...] = LABELS) -> NetworkPred
     return NetworkPredictor(labels, params.frontend, frozenset(), "none", tags=TAGS, networks=(network,), how=how)
 
 
-def export(root: Path, predictor: NetworkPredictor, *, version: str, run_id: str = "run-of-the-test") -> None:
-    """Put ``predictor`` where promotion leaves the champion's copy, in one step."""
+def export(
+    root: Path,
+    predictor: NetworkPredictor,
+    *,
+    version: str,
+    run_id: str = "run-of-the-test",
+    catalogue: bool = False,
+    tags: dict[str, str] | None = None,
+) -> None:
+    """Put ``predictor`` where promotion leaves the champion's copy, in one step; with ``catalogue``, all beside it."""
     fresh, folder = root / "models/fresh", root / "models/champion"
     predictor.save(fresh)
-    (fresh / "champion.json").write_text(json.dumps({"version": version, "run_id": run_id}))
+    if catalogue:
+        catalogue_of(predictor).save(fresh / "neighbours")
+        add_examples(fresh)
+    (fresh / "champion.json").write_text(json.dumps({"version": version, "run_id": run_id, "tags": tags or {}}))
     if folder.exists():
         folder.rename(root / "models/old")
     fresh.rename(folder)
     shutil.rmtree(root / "models/old", ignore_errors=True)
+
+
+def catalogue_of(predictor: NetworkPredictor) -> Neighbours:
+    """Four songs: where the predictor puts three tones, one of them known to listeners, and one far off."""
+    rate_hz = predictor.frontend.sample_rate_hz
+    tones = [torch.sin(torch.arange(3 * rate_hz) / step) * 0.5 for step in (3.0, 9.0, 27.0)]
+    places = [predictor.tell(predictor.inputs(tone)).embedding for tone in tones]
+    songs = pd.DataFrame(
+        {
+            "track_id": ["tones/1", "tones/2", "tones/3", "noise/1"],
+            "content_hash": ["1" * 64, "2" * 64, "3" * 64, "4" * 64],
+            "title": ["High", "Middle", None, "Far"],
+            "artist": ["Tuner", "Tuner", None, "Nobody"],
+            "genre": ["jig", "reel", "chorale", None],
+            "part": ["train", "test", "train", None],
+            "listeners": pd.array([40, None, None, None], dtype="Int64"),
+            "liked": [0.6, np.nan, np.nan, np.nan],
+            "liked_low": [0.5, np.nan, np.nan, np.nan],
+            "liked_high": [0.7, np.nan, np.nan, np.nan],
+            "tags": [[{"tag": "feeling---calmness", "share": 0.4}], [], [], []],
+            "appeal": [0.2, 0.4, 0.6, 0.8],
+        }
+    )
+    return Neighbours.of(songs, np.stack([*places, -places[0]]))
+
+
+EXAMPLE_SOUND = b"OggS, as it were"
+
+
+def add_examples(folder: Path) -> None:
+    """One song for the page, beside a predictor."""
+    (folder / "examples").mkdir()
+    (folder / "examples/jig.opus").write_bytes(EXAMPLE_SOUND)
+    told = {"name": "jig", "title": "A jig", "artist": None, "genre": "jig", "seconds": 3.0, "licence": "CC0-1.0"}
+    (folder / "examples/examples.json").write_text(json.dumps([told | {"file": "jig.opus", "track_id": "t"}]))
 
 
 def make_project(root: Path) -> Path:
@@ -56,7 +123,8 @@ def make_project(root: Path) -> Path:
     params = yaml.safe_load((CHECKOUT / "params.yaml").read_text())
     params["service"] |= {"max_bytes": MAX_BYTES, "max_seconds": MAX_SECONDS, "follow_seconds": FOLLOW_SECONDS}
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    shutil.copy(CHECKOUT / "bentofile.yaml", root)
+    for name in ("bentofile.yaml", "expectations.yaml"):
+        shutil.copy(CHECKOUT / name, root)
     return root
 
 

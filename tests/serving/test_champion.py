@@ -6,10 +6,13 @@ import socket
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+import pandas as pd
 import pytest
 from serving_tools import export, make_project, untrained
 
 from earmark.errors import ModelError
+from earmark.model.neighbours import Neighbours
 from earmark.params import load_params
 from earmark.serving.champion import ChampionSource, FolderSource, registry_in_sight
 from earmark.serving.follower import Follower
@@ -57,7 +60,7 @@ class TestWhatLiesBesideThePredictor:
         "genre": "reel",
         "seconds": 12.5,
         "licence": "CC0-1.0",
-        "file": "the-reel.opus",
+        "track_id": "songbook/reel",
     }
 
     def folder(self, root) -> Path:
@@ -67,6 +70,16 @@ class TestWhatLiesBesideThePredictor:
     def test_without_neighbours_and_examples_it_works_without(self, root):
         champion = FolderSource(self.folder(root), name="earmark").load()
         assert (champion.neighbours, champion.examples) == (None, None)
+
+    def test_neighbours_are_read_into_memory(self, root):
+        folder = self.folder(root)
+        places = np.array([[1.0, 0.0, 0.2], [0.0, 1.0, 0.1], [-1.0, -1.0, 0.3]])
+        songs = pd.DataFrame({"track_id": ["a", "b", "c"]})
+        Neighbours.of(songs, places).save(folder / "neighbours")
+        champion = FolderSource(folder, name="earmark").load()
+        shutil.rmtree(folder)
+        assert len(champion.neighbours) == 3
+        assert champion.neighbours.nearest(places[1], 1)[0].track_id == "b"
 
     def test_examples_are_read_into_memory(self, root):
         folder = self.folder(root)
@@ -89,9 +102,8 @@ class TestWhatLiesBesideThePredictor:
     def test_no_file_outside_the_folder_is_read(self, root):
         folder = self.folder(root)
         (folder / "examples").mkdir()
-        secret = folder.parent / "secret.opus"
-        secret.write_bytes(b"secret")
-        told = [{**self.EXAMPLE, "file": "../../secret.opus"}]
+        (folder.parent / "secret.opus").write_bytes(b"secret")
+        told = [{**self.EXAMPLE, "name": "../../secret"}]
         (folder / "examples/examples.json").write_text(json.dumps(told))
         assert FolderSource(folder, name="earmark").load().examples is None
 

@@ -207,11 +207,24 @@ class TestOffer:
         busy.clear()
         soon(lambda: counted("earmark_compared_total", version="4", against="3") == compared_before + 1)
 
+    def test_a_canary_is_compared_now_and_then_however_busy_the_service_is(self, shadow: Callable[..., Shadow]) -> None:
+        now = [0.0]
+        before = counted("earmark_compared_total", version="6", against="3")
+        listening = shadow(busy=lambda: True, clock=lambda: now[0])
+        offer(listening, 0, replace(NEW, role="canary", version="6"))
+        offer(listening, 1, replace(NEW, role="canary", version="6"))
+        time.sleep(0.3)
+        assert counted("earmark_compared_total", version="6", against="3") == before
+        now[0] = 10.0
+        soon(lambda: counted("earmark_compared_total", version="6", against="3") == before + 1)
+        time.sleep(0.3)
+        assert counted("earmark_compared_total", version="6", against="3") == before + 1
+
     def test_a_challenger_that_fails_is_counted_and_the_next_recording_is_heard(
         self, shadow: Callable[..., Shadow]
     ) -> None:
         listening = shadow()
-        labels = {"endpoint": "/predict", "role": "shadow", "version": "4"}
+        labels = {"endpoint": "predict", "role": "shadow", "version": "4"}
         failed, answered = (
             counted("earmark_requests_total", outcome=outcome, **labels) for outcome in ("failed", "answered")
         )

@@ -81,27 +81,35 @@ class TestTakeover:
     ):
         version, run_id = make_champion(root, untrained(labels=GENRES["1"]))
         server.wait_until(lambda: server.answers("/readyz"), seconds=30)
-        assert server.predict(SONG).json()["model"] == {"name": "earmark", "version": version, "run_id": run_id}
+        told = server.predict(SONG).json()["model"]
+        assert (told["name"], told["version"], told["run_id"]) == ("earmark", version, run_id)
 
-        answers, done = [], threading.Event()
+        answers, asked_at, done = [], {}, threading.Event()
 
         def ask_on_and_on() -> None:
             while not done.is_set():
-                answers.append(server.predict(SONG))
+                now = time.monotonic()
+                answer = server.predict(SONG)
+                answers.append(answer)
+                asked_at[id(answer)] = now
 
         askers = [threading.Thread(target=ask_on_and_on) for _ in range(4)]
         for asker in askers:
             asker.start()
         try:
             version, _ = make_champion(root, untrained(labels=GENRES["2"]))
+            promoted_at = time.monotonic()
             server.wait_until(lambda: server.predict(SONG).json()["model"]["version"] == version, seconds=15)
-            time.sleep(0.3)
+            time.sleep(5.0)
         finally:
             done.set()
             for asker in askers:
                 asker.join()
 
         assert {answer.status_code for answer in answers} == {200}
+        # In every worker, though nothing is spared for the loading: four ask on and on.
+        old = [asked_at[id(answer)] for answer in answers if answer.json()["model"]["version"] == "1"]
+        assert max(old) - promoted_at < 5.0
         told = [answer.json() for answer in answers]
         assert {answer["model"]["version"] for answer in told} == {"1", "2"}
         for answer in told:

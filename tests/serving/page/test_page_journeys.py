@@ -441,7 +441,7 @@ class TestByKeyboardAlone:
     def test_from_the_first_tab_to_a_thumb(self, visit, standin, songs):
         page = visit(standin.url)
         choosers: list[FileChooser] = []
-        page.on("filechooser", choosers.append)
+        page.on("filechooser", lambda chooser: choosers.append(chooser))
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
         page.keyboard.press("Enter")
