@@ -32,13 +32,13 @@ from earmark.catalogue.songbook.score import Score, UnusableScore
 from facts_bands import BANDS_OF, instrument, make_band
 
 RATE_HZ = 16_000
-SECONDS, QUARTET_SECONDS = 30.0, 120.0
+SECONDS, QUARTET_SECONDS = 30.0, 90.0
 SEED = 20
 TEMPI_BPM = (60.0, 160.0)
 DANCES = ("hornpipe", "jig", "reel", "strathspey")
 MODAL = ("madrigal", "trecento")
-MOST_PIECES = {"chorale": 240, **dict.fromkeys(DANCES, 90)}  # both sides together; of the others: all
-BANDS = 300  # on each side
+MOST_PIECES = {"chorale": 140, "madrigal": 30, "trecento": 50, **dict.fromkeys(DANCES, 56)}  # of both sides
+BANDS = 180  # on each side
 CENTS = 30.0
 
 _TONICS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
@@ -82,7 +82,7 @@ def wanted(side: str) -> list[Wanted]:
     """All of one side."""
     made = [Wanted(side, "band", number) for number in range(BANDS)]
     for kind in ("drums", "drone", "noise"):
-        made += [Wanted(side, kind, number) for number in range(BANDS // 10)]
+        made += [Wanted(side, kind, number) for number in range(BANDS // 9)]
     return [*_scores(side), *made]
 
 

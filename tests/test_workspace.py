@@ -27,6 +27,13 @@ class TestPaths:
         assert made == named
 
 
+class TestRecord:
+    def test_a_version_is_recorded_after_all_that_travels_with_it_was_made(self):
+        record = yaml.safe_load((CHECKOUT / "dvc.yaml").read_text())["stages"]["record"]
+        travels = {*workspace.MODELS.values(), workspace.PORTABLE, workspace.NEIGHBOURS, workspace.EXAMPLES}
+        assert {str(path) for path in travels} <= set(record["deps"])
+
+
 class TestFindRoot:
     def test_it_is_found_from_a_folder_below(self, tmp_path):
         (tmp_path / "params.yaml").touch()

@@ -381,14 +381,14 @@ class TestRecord:
     def test_within_a_flow_it_says_in_which_run_of_it(
         self, root: Path, params: Params, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        assert not any("prefect.flow_run" in run.data.tags for run in runs(root, params))
+        assert not any("prefect.flow_run_id" in run.data.tags for run in runs(root, params))
         change_result(root)
         monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "a-run-of-a-flow")
         mlflow.record(params, root)
         version = mlflow.register_challenger(params, root)
         found = asking(root).get_model_version(params.registry.model, version)
-        assert found.tags["prefect.flow_run"] == "a-run-of-a-flow"
-        assert asking(root).get_run(found.run_id).data.tags["prefect.flow_run"] == "a-run-of-a-flow"
+        assert found.tags["prefect.flow_run_id"] == "a-run-of-a-flow"
+        assert asking(root).get_run(found.run_id).data.tags["prefect.flow_run_id"] == "a-run-of-a-flow"
 
     def test_a_run_that_was_killed_in_the_middle_is_marked_and_logged_anew(self, root: Path, params: Params) -> None:
         run_id = read_json(root / "reports/run.json")["forest"]["run_id"]

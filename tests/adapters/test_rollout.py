@@ -17,7 +17,6 @@ from rollout_tools import Service, Traffic, happened, serving
 from earmark.adapters import canary
 from earmark.adapters.rollout import checked_steps, rollout, status, step_of
 from earmark.cli import main
-from earmark.cli.rollout import rollout as command
 from earmark.errors import GateError, ParamsError, RegistryError, ToolError
 
 OLD, NEW = VERSION["guess"], VERSION["good"]
@@ -329,7 +328,6 @@ class TestBeginning:
 
 
 def earmark(root: Path, *words: str) -> Result:
-    main.add_command(command)
     return CliRunner().invoke(main, ["--root", str(root), "rollout", *words])
 
 

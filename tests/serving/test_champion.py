@@ -12,7 +12,7 @@ import pytest
 from serving_tools import export, make_project, untrained
 
 from earmark.errors import ModelError
-from earmark.model.neighbours import Neighbours
+from earmark.model.neighbours import SCHEMA, Neighbours
 from earmark.params import load_params
 from earmark.serving.champion import ChampionSource, FolderSource, registry_in_sight
 from earmark.serving.follower import Follower
@@ -74,7 +74,7 @@ class TestWhatLiesBesideThePredictor:
     def test_neighbours_are_read_into_memory(self, root):
         folder = self.folder(root)
         places = np.array([[1.0, 0.0, 0.2], [0.0, 1.0, 0.1], [-1.0, -1.0, 0.3]])
-        songs = pd.DataFrame({"track_id": ["a", "b", "c"]})
+        songs = pd.DataFrame({"track_id": ["a", "b", "c"]}).reindex(columns=SCHEMA.names)
         Neighbours.of(songs, places).save(folder / "neighbours")
         champion = FolderSource(folder, name="earmark").load()
         shutil.rmtree(folder)

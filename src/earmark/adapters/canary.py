@@ -88,13 +88,21 @@ def borne_in(client: "MlflowClient", params: Params, alias: str) -> Borne | None
 
 
 @contextmanager
-def fetched(params: Params, root: Path, alias: str) -> Iterator[tuple[ChampionInfo, Borne]]:
+def fetched(
+    params: Params, root: Path, alias: str, *, below: Path | None = None
+) -> Iterator[tuple[ChampionInfo, Borne]]:
     """The version that bears ``alias``, its predictor in a folder that lasts as long as the block.
+
+    Args:
+        params: Of the project.
+        root: Its folder.
+        alias: Whose.
+        below: Where the folder is made [default: where temporary ones are].
 
     Raises:
         RegistryError: No version bears it, its artefacts are gone, or MLflow cannot be reached.
     """
-    with tempfile.TemporaryDirectory(prefix=f"earmark-{alias}-") as folder:
+    with tempfile.TemporaryDirectory(prefix=f"earmark-{alias}-", dir=below) as folder:
         with reaching(root) as client:
             found = borne_in(client, params, alias)
             if found is None:

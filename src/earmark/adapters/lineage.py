@@ -62,7 +62,7 @@ class Lineage:
             "data.splits_md5": self.splits_md5,
             "git.dirty": str(self.git_dirty).lower() if self.git_commit else None,
             "git.commit": self.git_commit,
-            "prefect.flow_run": self.flow_run,
+            "prefect.flow_run_id": self.flow_run,
         }
         return {name: value for name, value in tags.items() if value is not None}
 

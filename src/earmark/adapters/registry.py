@@ -35,7 +35,7 @@ _LINEAGE = (
     "data.collection_md5",
     "data.catalogue_md5",
     "data.splits_md5",
-    "prefect.flow_run",
+    "prefect.flow_run_id",
 )
 
 DESCRIPTION = "Says what a piece of music is. The alias `champion` is in service."

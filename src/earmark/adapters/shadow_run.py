@@ -25,7 +25,8 @@ _NOTE = (
     "A newcomer answers recordings that the champion answers, too, behind the scenes. `agreement`: the share of them "
     "to which both give the same genre, with its interval (Wilson); `variation`: the total variation between their "
     "probabilities of genres; `appeal_difference`, `tags_difference`: mean absolute differences of shares of "
-    "listeners; `newcomer_ms`, `champion_ms`: mean time to an answer. The step is the number of recordings."
+    "listeners; `newcomer_ms`, `champion_ms`: mean time to an answer, in which who answered the request waited "
+    "for others, too, and measured tempo and key. The step is the number of recordings."
 )
 
 

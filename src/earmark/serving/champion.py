@@ -1,5 +1,6 @@
 """Where the champion comes from: the registry when one is in sight, else the folder that travels with the code."""
 
+import contextlib
 import logging
 import os
 from collections.abc import Mapping
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from earmark.errors import ModelError
+from earmark.errors import EarmarkError, ModelError
 from earmark.files import read_json
 from earmark.params import Params
 from earmark.workspace import CHAMPION
@@ -124,8 +125,12 @@ class RegistrySource:
     def load(self) -> Champion:
         """As `Source.load`."""
         from earmark.adapters.canary import fetched
+        from earmark.serving.runtime import runtime_folder
 
-        with fetched(self._params, self._root, self._alias) as (info, found):
+        below = None
+        with contextlib.suppress(EarmarkError):  # what is killed leaves nothing there; where it cannot be, elsewhere
+            below = runtime_folder(self._root)
+        with fetched(self._params, self._root, self._alias, below=below) as (info, found):
             name = self._params.registry.model
             return loaded(info.folder, name, info.version, info.run_id or "", role=self._role, tags=found.tags)
 
@@ -231,7 +236,7 @@ def _examples(folder: Path) -> tuple[Example, ...]:
             genre=told.get("genre"),
             seconds=float(told["seconds"]),
             licence=str(told["licence"]),
-            audio=(folder / Path(told["file"]).name).read_bytes(),
+            audio=(folder / f"{Path(told['name']).name}.opus").read_bytes(),
         )
         for told in read_json(folder / "examples.json")
     )

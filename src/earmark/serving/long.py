@@ -29,6 +29,7 @@ from earmark.serving.errors import Refusal
 
 if TYPE_CHECKING:
     from earmark.serving.champion import Champion
+    from earmark.serving.decoding import Decoders
     from earmark.serving.pipeline import Pipeline
 
 PIECE_SECONDS = 60.0
@@ -178,14 +179,17 @@ class Tasks:
         own: This worker's folder.
         uploads: Where the recordings are.
         pipeline: What listens to them.
+        decoders: One is enough, and best shared with nobody.
         limits: What is accepted.
     """
 
-    def __init__(self, own: Path, uploads: Uploads, pipeline: "Pipeline", limits: Service) -> None:
+    def __init__(
+        self, own: Path, uploads: Uploads, pipeline: "Pipeline", decoders: "Decoders", limits: Service
+    ) -> None:
         self._own = own / _TASKS
         self._own.mkdir(exist_ok=True)
         self._all = own.parent
-        self._uploads, self._pipeline, self._limits = uploads, pipeline, limits
+        self._uploads, self._pipeline, self._decoders, self._limits = uploads, pipeline, decoders, limits
         self._turn = asyncio.Semaphore(1)
         self._waiting = 0
 
@@ -242,7 +246,7 @@ class Tasks:
         end_s, content_hash = 0.0, ""
         limit_s = self._limits.long_max_seconds
         with path.open("rb") as file:
-            stream = self._pipeline.decoders.stream(
+            stream = self._decoders.stream(
                 file,
                 sample_rate_hz=predictor.frontend.sample_rate_hz,
                 block_seconds=PIECE_SECONDS,

@@ -3,8 +3,8 @@
 The challenger listens to a share of what the champion answers (`rollout.shadow_share`); of what a canary answers, the
 champion hears all, so that a rollout knows how often they disagree on the same song. Nobody waits for any of it: one
 thread of low priority works on a short queue when the service has nothing else to do, and what does not fit is dropped
-and counted. What was found goes to Prometheus at once, and to MLflow every minute or 100 recordings; where MLflow is
-down, later.
+and counted (so are recordings of more than a quarter of an hour). What was found goes to Prometheus at once, and to
+MLflow every minute or 100 recordings; where MLflow is down, later.
 """
 
 import logging
@@ -32,6 +32,7 @@ REPORT_S, REPORT_COMPARED = 60.0, 100
 MOST_WAITING, MOST_SAMPLES = 8, 16_000_000  # recordings, and samples of all together: 64 MB
 MOST_EXAMPLES = 50  # of a pair, from one worker
 _PATIENCE_S = 30.0  # older recordings are dropped
+_AT_LEAST_EVERY_S = 10.0  # a canary's recording is heard however busy the service is: a rollout has to go on
 _LOOK_S = 0.05
 _NICE = 10  # not lower: see `earmark.serving.follower`
 
@@ -105,6 +106,7 @@ class Shadow:
         self._pairs: dict[tuple[str, str], _Pair] = {}
         self._reported_at = clock()
         self._report_again_at = 0.0
+        self._heard_at = clock()
         self._trouble: str | None = None
         self._warned: set[tuple[str, str]] = set()
         self._stop = threading.Event()
@@ -216,11 +218,12 @@ class Shadow:
         self._report()
 
     def _turn_to(self, offered: _Offered) -> None:
-        while self._busy() and not self._stop.is_set() and self._clock() - offered.at < _PATIENCE_S:
+        while self._has_to_wait(offered) and self._clock() - offered.at < _PATIENCE_S:
             self._stop.wait(_LOOK_S)
         if self._stop.is_set() or self._clock() - offered.at >= _PATIENCE_S:
             self._drop()
             return
+        self._heard_at = self._clock()
         try:
             self._compare(offered)
         except Exception as error:
@@ -229,6 +232,10 @@ class Shadow:
             else:
                 logger.exception("version %s failed behind the scenes", offered.second.version)
             self._count(offered, "failed", None)
+
+    def _has_to_wait(self, offered: _Offered) -> bool:
+        due = offered.first.role == "canary" and self._clock() - self._heard_at >= _AT_LEAST_EVERY_S
+        return self._busy() and not due and not self._stop.is_set()
 
     def _compare(self, offered: _Offered) -> None:
         from earmark.adapters.shadow_run import Disagreement, Sums
@@ -268,9 +275,9 @@ class Shadow:
         from earmark.serving.metrics import REQUEST_SECONDS, REQUESTS
 
         version = offered.second.version
-        REQUESTS.labels("/predict", "shadow", version, outcome).inc()
+        REQUESTS.labels("predict", "shadow", version, outcome).inc()
         if seconds is not None:
-            REQUEST_SECONDS.labels("/predict", "shadow", version).observe(seconds)
+            REQUEST_SECONDS.labels("predict", "shadow", version).observe(seconds)
 
     def _time_to_report(self) -> bool:
         now = self._clock()

@@ -13,6 +13,7 @@ from bentoml.validators import ContentType
 from pydantic import Field
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 
 from earmark.serving.errors import Refusal
@@ -160,10 +161,11 @@ async def _form(request: Request) -> FormData:
         raise
     except ClientDisconnect:
         raise Refusal("interrupted", "The upload ended before its end. Send it again.") from None
-    except HTTPException as error:
-        if "Too many files" in str(error.detail):
-            raise Refusal("too_many_files", f"{error.detail} Send several requests.") from None
-        raise Refusal("malformed", f"The multipart form cannot be read: {error.detail} {_REMEDY}") from None
+    except (MultiPartException, HTTPException) as error:
+        said = error.message if isinstance(error, MultiPartException) else str(error.detail)
+        if said.startswith("Too many files"):
+            raise Refusal("too_many_files", f"{said} Send several requests.") from None
+        raise Refusal("malformed", f"The multipart form cannot be read: {said} {_REMEDY}") from None
     except Exception as error:  # the parser has many ways to stumble over a hostile form, none of them ours
         raise Refusal("malformed", f"The multipart form cannot be read ({type(error).__name__}). {_REMEDY}") from error
 

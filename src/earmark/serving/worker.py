@@ -89,7 +89,9 @@ class Worker:
         self.pipeline = Pipeline(limits, self.decoders, threads=self.threads)
         folder = runtime_folder(self.root)
         self.uploads = Uploads(folder, limits)
-        self.tasks = Tasks(folder, self.uploads, self.pipeline, limits)
+        # A long recording keeps its decoder to the end, so that has one of its own; started when there is a task.
+        self.patient_decoders = Decoders(1, max_seconds=limits.long_max_seconds + 1.0, timeout_s=limits.decode_seconds)
+        self.tasks = Tasks(folder, self.uploads, self.pipeline, self.patient_decoders, limits)
         # What explains takes seconds, and gives way to what answers.
         self.patient = ThreadPoolExecutor(1, "explain", initializer=step_back, initargs=(10,))
         self.taker.start()
@@ -103,6 +105,7 @@ class Worker:
         self.taker.stop()
         self.fleet.stop()
         await self.decoders.close()
+        await self.patient_decoders.close()
         self.pipeline.close()
         self.patient.shutdown(wait=False, cancel_futures=True)
         self.records.stop()

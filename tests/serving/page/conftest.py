@@ -1,4 +1,4 @@
-"""A browser, the page, and what must hold whatever a test does: no other host is asked, no policy broken, no script fails."""
+"""A browser, the page, and what must hold in every test: no other host is asked, no policy broken, no script fails."""
 
 import os
 import shutil

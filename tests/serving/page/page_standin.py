@@ -1,4 +1,4 @@
-"""A stand-in for the service: the real page, served as the service serves it, before canned answers and scripted failures.
+"""A stand-in for the service: the real page, as the service serves it, with canned answers and failures to order.
 
 It shows what a model may say that a test's own model never would (it abstains, hears something unlike anything, has
 learnt no tags), and fails in every way there is, at once. The answers keep to the shapes of `earmark.serving.answers`.
@@ -37,7 +37,13 @@ PREFIX = "/behind/a/prefix"
 FEELINGS = (
     "tenderness", "calmness", "nostalgia", "sadness", "amazement", "joyful_activation", "solemnity", "power", "tension",
 )  # fmt: skip
-MODEL = {"name": "earmark", "version": "7", "run_id": "6c4f0b5f0f0e4c6c8f7f0d5d5b6a7e21", "kind": "blend", "data_hash": "9a4e"}
+MODEL = {
+    "name": "earmark",
+    "version": "7",
+    "run_id": "6c4f0b5f0f0e4c6c8f7f0d5d5b6a7e21",
+    "kind": "blend",
+    "data_hash": "9a4e",
+}
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,11 @@ def song(seconds: float = 60.0, *, rate_hz: int = 8_000, seed: int = 1) -> bytes
     phase = 2 * np.pi * np.cumsum(roots) / rate_hz
     chord = sum(np.sin(phase * ratio) / (1 + at) for at, ratio in enumerate((1.0, 1.25, 1.5, 2.0, 3.0)))
     beat = np.exp(-8 * (time_s * 1.87 % 1.0))
-    loud = np.interp(time_s / seconds, [0, 0.06, 0.22, 0.25, 0.45, 0.48, 0.62, 0.66, 0.92, 1], [0.1, 0.3, 0.35, 0.8, 0.85, 0.35, 0.3, 0.95, 0.9, 0.02])
+    loud = np.interp(
+        time_s / seconds,
+        [0, 0.06, 0.22, 0.25, 0.45, 0.48, 0.62, 0.66, 0.92, 1],
+        [0.1, 0.3, 0.35, 0.8, 0.85, 0.35, 0.3, 0.95, 0.9, 0.02],
+    )
     swell = 0.75 + 0.25 * np.sin(2 * np.pi * time_s / 3.7)
     sound = loud * swell * (0.25 * chord * (0.35 + 0.65 * beat) + 0.12 * beat * random.normal(size=len(time_s)))
     file = io.BytesIO()
@@ -120,7 +130,9 @@ def song(seconds: float = 60.0, *, rate_hz: int = 8_000, seed: int = 1) -> bytes
 
 def answer(name: str, duration_s: float) -> dict[str, Any]:
     """An answer; words in the file's name choose among kinds of answers: abstain, unlike, bare, canary."""
-    moments = [_moment(at, start, duration_s) for at, start in enumerate(np.linspace(0, max(0.0, duration_s - 4.096), 16))]
+    moments = [
+        _moment(at, start, duration_s) for at, start in enumerate(np.linspace(0, max(0.0, duration_s - 4.096), 16))
+    ]
     told: dict[str, Any] = {
         "prediction_id": f"prediction-of-{name}",
         "genres": [
@@ -133,7 +145,15 @@ def answer(name: str, duration_s: float) -> dict[str, Any]:
         "coverage": 0.9,
         "abstains": False,
         "tags": _tags(),
-        "appeal": {"share": 0.55, "low": 0.41, "high": 0.68, "rank": 0.72, "rank_low": 0.31, "rank_high": 0.95, "of": 400},
+        "appeal": {
+            "share": 0.55,
+            "low": 0.41,
+            "high": 0.68,
+            "rank": 0.72,
+            "rank_low": 0.31,
+            "rank_high": 0.95,
+            "of": 400,
+        },
         "moments": moments,
         "facts": {
             "tempo": {"bpm": 112.4, "confidence": 0.83},
@@ -223,7 +243,9 @@ def similar() -> dict[str, Any]:
             "similarity": likeness,
             "listeners": listeners,
             "liked": None if liked is None else dict(zip(("share", "low", "high"), liked, strict=True)),
-            "tags": [{"tag": "feeling---tenderness", "share": 0.5}, {"tag": "word---rainy evening", "share": 0.3}] if title else [],
+            "tags": [{"tag": "feeling---tenderness", "share": 0.5}, {"tag": "word---rainy evening", "share": 0.3}]
+            if title
+            else [],
         }
         for at, (title, artist, genre, likeness, listeners, liked) in enumerate(known)
     ]
@@ -337,7 +359,10 @@ def application(standin: StandIn) -> Starlette:
     def examples(request: Request) -> Response:
         if told := standin.scripted(request):
             return told
-        known = [("slow-harbour", "Slow Harbour", "The Stand-Ins", "rock"), ("canary-song", "Yellow Bird", "The Stand-Ins", "pop")]
+        known = [
+            ("slow-harbour", "Slow Harbour", "The Stand-Ins", "rock"),
+            ("canary-song", "Yellow Bird", "The Stand-Ins", "pop"),
+        ]
         listed = [
             {"name": name, "title": title, "artist": artist, "genre": genre, "seconds": 30.0, "licence": "CC BY 4.0"}
             for name, title, artist, genre in known

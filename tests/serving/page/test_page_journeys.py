@@ -132,9 +132,11 @@ class TestListening:
               const rate = 8000, seconds = 4, bytes = new DataView(new ArrayBuffer(44 + 2 * rate * seconds));
               const text = (at, word) => [...word].forEach((one, i) => bytes.setUint8(at + i, one.charCodeAt(0)));
               text(0, "RIFF"); text(8, "WAVEfmt "); text(36, "data");
-              bytes.setUint32(4, bytes.byteLength - 8, true); bytes.setUint32(16, 16, true); bytes.setUint16(20, 1, true);
-              bytes.setUint16(22, 1, true); bytes.setUint32(24, rate, true); bytes.setUint32(28, 2 * rate, true);
-              bytes.setUint16(32, 2, true); bytes.setUint16(34, 16, true); bytes.setUint32(40, 2 * rate * seconds, true);
+              bytes.setUint32(4, bytes.byteLength - 8, true); bytes.setUint32(16, 16, true);
+              bytes.setUint16(20, 1, true); bytes.setUint16(22, 1, true);
+              bytes.setUint32(24, rate, true); bytes.setUint32(28, 2 * rate, true);
+              bytes.setUint16(32, 2, true); bytes.setUint16(34, 16, true);
+              bytes.setUint32(40, 2 * rate * seconds, true);
               for (let i = 0; i < rate * seconds; i += 1) {
                 const loud = i < rate ? 0 : i < 2 * rate ? 0.25 : 0.5;
                 bytes.setInt16(44 + 2 * i, 32767 * loud * Math.sin(i), true);
@@ -192,7 +194,9 @@ class TestListening:
         assert standin.requests("predict") == []
 
     def test_a_refused_microphone_is_explained(self, visit, page_url):
-        refusing = 'navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("", "NotAllowedError"); };'
+        refusing = (
+            'navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("", "NotAllowedError"); };'
+        )
         page = visit(page_url, script=refusing)
         page.get_by_role("button", name="Record", exact=True).click()
         expect(page.locator(".recorder")).to_contain_text("not allowed")
@@ -498,4 +502,3 @@ class TestByKeyboardAlone:
         words.write_text("no music")
         add(page, words)
         expect(page.locator("#alarm")).to_contain_text("not a recording")
-

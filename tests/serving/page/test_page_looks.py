@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
+
 from scratch import CHECKOUT
 
 pytestmark = pytest.mark.browser
@@ -23,7 +23,12 @@ def full(visit, standin, songs, add) -> Callable[..., Page]:
         page = visit(standin.url, **how)
         words = songs("Slow Harbour").with_name("words.txt")
         words.write_text("no music")
-        add(page, songs("Slow Harbour", seconds=60), words, songs("A rather long name that has to go somewhere, live at the harbour"))
+        add(
+            page,
+            songs("Slow Harbour", seconds=60),
+            words,
+            songs("A rather long name that has to go somewhere, live at the harbour"),
+        )
         expect(page.locator('.song-row[data-status="done"]')).to_have_count(2)
         expect(page.locator(".similar-song").first).to_be_visible()
         page.locator(".why-ask button").click()
@@ -132,7 +137,8 @@ class TestForEverybody:
     def test_every_chart_stands_beside_its_numbers(self, full):
         page = full()
         bare = page.locator("svg.chart").evaluate_all(
-            """(charts) => charts.filter((one) => !/\\d/.test(one.closest("li, section, .similar-liked").textContent)).length"""
+            """(charts) => charts
+              .filter((one) => !/\\d/.test(one.closest("li, section, .similar-liked").textContent)).length"""
         )
         assert bare == 0
 

@@ -1,4 +1,4 @@
-"""The page's files by themselves, without a browser: both languages say the same, nothing is missing, nothing is foreign."""
+"""The page's files by themselves, without a browser: both languages say the same, and nothing is missing or foreign."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,8 @@ COMING = {"unauthorized", "forbidden", "rate_limited", "outdated", "unknown_pred
 def texts(language: str) -> dict[str, str]:
     """Key → text, or the source of the object of plural forms."""
     source = (PAGE / f"{language}.js").read_text()
-    return {key.strip('"'): text for key, text in re.findall(r'^  (\w+|"[^"]+"): (.*),$', source, re.M)}
+    found = re.findall(r'^  (\w+|"[^"]+"):\s+(.*?),$(?!\n    )', source, re.M | re.S)
+    return {key.strip('"'): text for key, text in found}
 
 
 def used() -> set[str]:
@@ -42,7 +43,9 @@ class TestBothLanguages:
 
     def test_nothing_is_left_in_english(self):
         words = {key: re.sub(r"\{\w+\}", "", text) for key, text in texts("zh").items()}
-        assert {key for key, text in words.items() if texts("zh")[key] == texts("en")[key] and re.search("[a-z]{4}", text)} == set()
+        assert {
+            key for key, text in words.items() if texts("zh")[key] == texts("en")[key] and re.search("[a-z]{4}", text)
+        } == set()
 
     def test_every_text_that_is_asked_for_exists(self):
         assert used() - texts("en").keys() == set()

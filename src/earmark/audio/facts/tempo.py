@@ -150,7 +150,7 @@ def _vertex(score: Floats, best: int) -> float:
 @cache
 def _tempi() -> Floats:
     """The grid, in beats a minute."""
-    return np.exp(np.arange(math.log(SLOWEST_BPM), math.log(FASTEST_BPM), GRID))
+    return np.asarray(np.exp(np.arange(math.log(SLOWEST_BPM), math.log(FASTEST_BPM), GRID)))
 
 
 @cache

@@ -7,7 +7,9 @@ const BASE = new URL("../", import.meta.url);
 
 // All that this visit asks is answered by the same version, also while a newcomer is on trial. Made up, and forgotten
 // with the page.
-const VISIT = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+const VISIT = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join(
+  "",
+);
 
 /** A request without an answer. `code` is the service's own, or "network", "cancelled", "unknown". */
 export class Refused extends Error {
@@ -23,7 +25,8 @@ export class Refused extends Error {
  * @param {string} path Such as "predict".
  * @param {object} how
  *   body: FormData, or what becomes JSON; method: GET without a body, POST with one; as: "json" or "blob";
- *   signal: an AbortSignal; quiet: never asks for a key; onUpload(share): while the body is on its way, 1 when all is sent.
+ *   signal: an AbortSignal; quiet: never asks for a key;
+ *   onUpload(share): while the body is on its way, 1 when all is sent.
  * @throws {Refused}
  */
 export async function ask(path, how = {}) {
@@ -80,13 +83,27 @@ function once(path, { body, method, as = "json", signal, onUpload }, used) {
 const idOf = (request) => request.getResponseHeader("x-request-id") ?? "";
 
 /** What a status means when something other than the service answered: a proxy that knows nothing of codes. */
-const BY_STATUS = { 401: "unauthorized", 403: "forbidden", 404: "not_found", 413: "too_large", 415: "unsupported", 429: "busy", 502: "overloaded", 503: "overloaded", 504: "timed_out" };
+const BY_STATUS = {
+  401: "unauthorized",
+  403: "forbidden",
+  404: "not_found",
+  413: "too_large",
+  415: "unsupported",
+  429: "busy",
+  502: "overloaded",
+  503: "overloaded",
+  504: "timed_out",
+};
 
 async function refusedBy(request) {
   const found = { status: request.status, requestId: idOf(request), retryAfterS: secondsOf(request) };
   try {
     const { error } = JSON.parse(await request.response.text());
-    return new Refused(error.code, { ...found, message: error.message, requestId: error.request_id || found.requestId });
+    return new Refused(error.code, {
+      ...found,
+      message: error.message,
+      requestId: error.request_id || found.requestId,
+    });
   } catch {
     return new Refused(BY_STATUS[request.status] ?? (request.status >= 500 ? "failed" : "unknown"), found);
   }

@@ -26,7 +26,14 @@ const list = new SongList(document.getElementById("songs"), { choose: (song) => 
 
 /** Take in what was dropped, chosen, picked or recorded: each is a file, or something that loads one. */
 function add(coming) {
-  const fresh = coming.map(({ file = null, load = null, title }) => ({ file, load, title, status: "queued", sent: 0, seconds: 0 }));
+  const fresh = coming.map(({ file = null, load = null, title }) => ({
+    file,
+    load,
+    title,
+    status: "queued",
+    sent: 0,
+    seconds: 0,
+  }));
   if (!fresh.length) return;
   songs.push(...fresh);
   document.body.classList.add("has-songs");
@@ -42,14 +49,18 @@ async function send(song) {
   const { signal } = song.cancelling;
   change(song, { status: "queued", error: null });
   try {
-    const answer = await line.run(() => patiently(() => answerFor(song, signal), {
+    const answer = await line.run(
+      () =>
+        patiently(() => answerFor(song, signal), {
+          signal,
+          onWait: (seconds, refused) => {
+            const first = song.status !== "waiting";
+            change(song, { status: "waiting", seconds, waitsFor: refused.status === 429 ? "busy" : "overloaded" });
+            if (first) announce(`${song.title}: ${statusText(song)}`);
+          },
+        }),
       signal,
-      onWait: (seconds, refused) => {
-        const first = song.status !== "waiting";
-        change(song, { status: "waiting", seconds, waitsFor: refused.status === 429 ? "busy" : "overloaded" });
-        if (first) announce(`${song.title}: ${statusText(song)}`);
-      },
-    }), signal);
+    );
     change(song, { status: "done", answer });
     if (trouble) look();
     announce(t("announce.done", { title: song.title, verdict: verdict(answer).short }));
@@ -93,7 +104,8 @@ function choose(song, { focus = false } = {}) {
   if (focus) {
     const title = document.getElementById("song-title");
     title?.focus({ preventScroll: true });
-    place.scrollIntoView({ block: "start" });
+    const { top } = place.getBoundingClientRect();
+    if (top < 0 || top > innerHeight / 2) place.scrollIntoView({ block: "start" }); // on a phone it lies further down
   }
 }
 

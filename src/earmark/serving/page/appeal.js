@@ -24,11 +24,29 @@ function told({ share, low, high, rank, rank_low, rank_high, of }, coverage) {
   return [
     ranked
       ? [
-          h("p", { class: "appeal-sentence" }, t("appeal.between", { low: nth(place(rank_low)), high: nth(place(rank_high)) })),
+          h(
+            "p",
+            { class: "appeal-sentence" },
+            t("appeal.between", { low: nth(place(rank_low)), high: nth(place(rank_high)) }),
+          ),
           h("p", {}, t(howSure(rank_high - rank_low))),
-          h("div", { class: "strip-box" }, strip(rank_low, rank_high, rank), h("p", { class: "ends small dim", "aria-hidden": "true" }, h("span", {}, t("appeal.least")), h("span", {}, t("appeal.most")))),
+          h(
+            "div",
+            { class: "strip-box" },
+            strip(rank_low, rank_high, rank),
+            h(
+              "p",
+              { class: "ends small dim", "aria-hidden": "true" },
+              h("span", {}, t("appeal.least")),
+              h("span", {}, t("appeal.most")),
+            ),
+          ),
         ]
-      : h("p", { class: "appeal-sentence" }, sure ? t("appeal.share", { range: percentRange(low, high) }) : t("appeal.unsure")),
+      : h(
+          "p",
+          { class: "appeal-sentence" },
+          sure ? t("appeal.share", { range: percentRange(low, high) }) : t("appeal.unsure"),
+        ),
     !ranked && sure && range(share, low, high),
     h(
       "p",

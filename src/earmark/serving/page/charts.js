@@ -4,8 +4,11 @@
 import { s } from "./dom.js";
 
 const share = (value) => `${(100 * Math.min(1, Math.max(0, value))).toFixed(2)}%`;
-const drawing = (name, props, ...parts) => s("svg", { ...props, class: `chart ${name}`, "aria-hidden": "true", focusable: "false" }, parts);
-const GRID = [0.25, 0.5, 0.75].map((at) => s("line", { class: "grid", x1: share(at), x2: share(at), y1: 0, y2: "100%" }));
+const drawing = (name, props, ...parts) =>
+  s("svg", { ...props, class: `chart ${name}`, "aria-hidden": "true", focusable: "false" }, parts);
+const GRID = [0.25, 0.5, 0.75].map((at) =>
+  s("line", { class: "grid", x1: share(at), x2: share(at), y1: 0, y2: "100%" }),
+);
 const grid = () => GRID.map((line) => line.cloneNode());
 
 /** A probability as a bar, in the genre's colour and pattern. */
@@ -24,18 +27,21 @@ export const range = (value, low, high) =>
     {},
     s("line", { class: "axis", x1: 0, x2: "100%", y1: "50%", y2: "50%" }),
     grid(),
-    low !== null && high !== null && [
-      s("line", { class: "whisker", x1: share(low), x2: share(high), y1: "50%", y2: "50%" }),
-      s("line", { class: "whisker-end", x1: share(low), x2: share(low), y1: "25%", y2: "75%" }),
-      s("line", { class: "whisker-end", x1: share(high), x2: share(high), y1: "25%", y2: "75%" }),
-    ],
+    low !== null &&
+      high !== null && [
+        s("line", { class: "whisker", x1: share(low), x2: share(high), y1: "50%", y2: "50%" }),
+        s("line", { class: "whisker-end", x1: share(low), x2: share(low), y1: "25%", y2: "75%" }),
+        s("line", { class: "whisker-end", x1: share(high), x2: share(high), y1: "25%", y2: "75%" }),
+      ],
     s("circle", { class: "dot", cx: share(value), cy: "50%", r: 5 }),
   );
 
 /** How a share goes through the song; `points` are pairs of time and share, both in [0, 1]. */
 export function spark(points) {
   const top = Math.max(0.05, ...points.map(([, value]) => value)) * 1.1;
-  const line = points.map(([time, value], at) => `${at ? "L" : "M"}${(100 * time).toFixed(1)} ${(24 - (22 * value) / top).toFixed(1)}`);
+  const line = points.map(
+    ([time, value], at) => `${at ? "L" : "M"}${(100 * time).toFixed(1)} ${(24 - (22 * value) / top).toFixed(1)}`,
+  );
   return drawing(
     "spark",
     { viewBox: "0 0 100 26", preserveAspectRatio: "none" },
@@ -46,8 +52,8 @@ export function spark(points) {
 const SONGS = 100;
 
 /**
- * A hundred songs of the catalogue, from the least to the best liked; those among which this one may stand are marked, and
- * its likeliest place.
+ * A hundred songs of the catalogue, from the least to the best liked; marked are those among which this one may stand,
+ * and its likeliest place.
  */
 export function strip(low, high, likeliest) {
   const songs = Array.from({ length: SONGS }, (_, at) => {

@@ -2,7 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An element: `h("button", {class: "quiet", on: {click: play}, css: {"--at": 0}}, "Play")`. Absent: null, undefined, false. */
+/** An element: `h("button", {class: "quiet", on: {click: play}, css: {"--at": 0}}, "Play")`; null and false: left out. */
 export function h(name, props = {}, ...children) {
   return filled(document.createElement(name), props, children);
 }
@@ -27,7 +27,8 @@ export function swap(container, ...children) {
 }
 
 /** What is shown while something is looked up. */
-export const thinking = (text) => h("div", { class: "thinking" }, h("progress", { "aria-label": text }), h("p", {}, text));
+export const thinking = (text) =>
+  h("div", { class: "thinking" }, h("progress", { "aria-label": text }), h("p", {}, text));
 
 /** A part that is folded away until it is asked for; `fill` makes its content at that moment. */
 export function fold(title, fill, props = {}) {
@@ -50,8 +51,20 @@ export function table(caption, heads, rows) {
       "table",
       {},
       h("caption", {}, caption),
-      h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
-      h("tbody", {}, rows.map((row) => h("tr", {}, cells(row)))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          heads.map((head) => h("th", { scope: "col" }, head)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map((row) => h("tr", {}, cells(row))),
+      ),
     ),
   );
 }
@@ -67,7 +80,8 @@ export function roving(group, buttons) {
     buttons[to].focus();
   });
   group.addEventListener("focusin", (event) => {
-    if (buttons.includes(event.target)) buttons.forEach((one) => one.setAttribute("tabindex", one === event.target ? 0 : -1));
+    if (buttons.includes(event.target))
+      buttons.forEach((one) => one.setAttribute("tabindex", one === event.target ? 0 : -1));
   });
 }
 
@@ -76,9 +90,12 @@ function filled(element, props, children) {
     if (value === undefined || value === null || value === false) continue;
     if (key === "on") for (const [event, run] of Object.entries(value)) element.addEventListener(event, run);
     // By the object model: a style attribute is what the Content-Security-Policy forbids.
-    else if (key === "css") for (const [property, set] of Object.entries(value)) element.style.setProperty(property, set);
+    else if (key === "css")
+      for (const [property, set] of Object.entries(value)) element.style.setProperty(property, set);
     else element.setAttribute(key, value === true ? "" : String(value));
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }

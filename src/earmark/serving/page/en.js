@@ -12,7 +12,8 @@ export default {
 
   "welcome.title": "What does the model hear in your song?",
   "welcome.lead": "Genre, feelings, tempo and key, how it may be liked; how sure all of that is, and why.",
-  "foot.kept": "The recording is not kept. What stays is its hash and the answer, so that each answer can be traced to its model.",
+  "foot.kept":
+    "The recording is not kept. What stays is its hash and the answer, so that each answer can be traced to its model.",
 
   intake: "Add songs",
   drop: "Drop a song here, or several",
@@ -55,7 +56,8 @@ export default {
 
   "song.by": "heard by {name} {version}",
   canary: "on trial",
-  "canary.help": "This answer comes from a newer version that is being tried on some of the requests, before it may replace the present one.",
+  "canary.help":
+    "This answer comes from a newer version that is being tried on some of the requests, before it may replace the present one.",
   "warning.unlike": "This recording is unlike anything that the model was trained on. Take what follows as a guess.",
   "warning.unsure": "The model is too unsure to name a genre. What it would guess stands below.",
 
@@ -63,7 +65,8 @@ export default {
   "verdict.abstains.text": "If it had to guess: {genre} ({share}).",
   "verdict.unknown": "The most probable genre, at {share}. How far to trust that, this model does not know.",
   "verdict.any": "It could be any of them",
-  "verdict.any.text": "To be right for {odds} songs, the model has to name every genre it knows. Its first guess: {genre} ({share}).",
+  "verdict.any.text":
+    "To be right for {odds} songs, the model has to name every genre it knows. Its first guess: {genre} ({share}).",
   "verdict.one": "Such an answer is right for {odds} songs.",
   "verdict.two": "One of the two: for {odds} songs the right genre is among those that are named.",
   "verdict.set": "One of these {count}: for {odds} songs the right genre is among those that are named.",
@@ -102,7 +105,8 @@ export default {
   "tags.feeling": "Feelings",
   "tags.word": "Words",
   "tags.category": "Categories",
-  "tags.help": "The share of listeners who would say so. The dot is the estimate; for {odds} songs the true share lies on the line.",
+  "tags.help":
+    "The share of listeners who would say so. The dot is the estimate; for {odds} songs the true share lies on the line.",
   "tags.help.unknown": "The share of listeners who would say so. How far to trust it, this model does not know.",
   "tags.none": "This model was not taught what listeners feel.",
   "tags.course": "Through the song",
@@ -117,7 +121,10 @@ export default {
   "appeal.most": "best liked",
   "appeal.share": "Of those who hear it, {range} would like it.",
   "appeal.unsure": "The model has an estimate, and does not know how far to trust it; so no number is shown.",
-  "appeal.of": { one: "Ranked among the catalogue's {count} song.", other: "Ranked among the catalogue's {count} songs." },
+  "appeal.of": {
+    one: "Ranked among the catalogue's {count} song.",
+    other: "Ranked among the catalogue's {count} songs.",
+  },
   "appeal.odds": "Such a range is right for {odds} songs; the likeliest share is {share}.",
   "appeal.no_rank": "Where that would stand in the catalogue is not known.",
   ordinal: { one: "{nth}st", two: "{nth}nd", few: "{nth}rd", other: "{nth}th" },
@@ -146,7 +153,8 @@ export default {
   "why.genre": "Why",
   "why.against": "rather than",
   "why.all_others": "all others",
-  "why.help": "See which frequencies and which moments speak for a genre, and listen to them. It takes a second or two.",
+  "why.help":
+    "See which frequencies and which moments speak for a genre, and listen to them. It takes a second or two.",
   "why.thinking": "Looking for the reasons …",
   "why.failed": "The reasons could not be found.",
   "why.alone": "{genre}:",
@@ -171,12 +179,17 @@ export default {
   "why.moment.unheard": "{time}: not heard",
   "why.play_moment": "Play {text}",
   "why.how": "The numbers, and how they come about",
-  "why.nats": "Integrated gradients on the network, from silence to the song. The log odds are {difference} nats above those of silence (0.7 doubles the odds); the parts miss the whole by {gap}: the method's own error.",
+  "why.nats":
+    "Integrated gradients on the network, from silence to the song. The log odds are {difference} nats above those of silence (0.7 doubles the odds).",
+  "why.gap": "The parts miss the whole by {gap}: the method's own error.",
 
   similar: "Similar songs",
   "similar.thinking": "Looking through the catalogue …",
   "similar.none": "This model has no catalogue at hand to look through.",
-  "similar.help": { one: "The nearest to the model's ear, of {count} song.", other: "The nearest to the model's ear, of {count} songs." },
+  "similar.help": {
+    one: "The nearest to the model's ear, of {count} song.",
+    other: "The nearest to the model's ear, of {count} songs.",
+  },
   "similar.similarity": "alike",
   "similar.called": "listeners: {words}",
   "similar.liked": "{share} liked it ({range})",
@@ -197,23 +210,33 @@ export default {
   "model.version": "{name}, version {version}: {kind}.",
   "model.heard": "It listened to {share} of the song.",
   "model.unlike": "Of songs like those it learnt from, {share} lie at least as far out as this one.",
-  "model.trained": { one: "Trained on {count} song (collection {collection}).", other: "Trained on {count} songs (collection {collection})." },
+  "model.trained": {
+    one: "Trained on {count} song (collection {collection}).",
+    other: "Trained on {count} songs (collection {collection}).",
+  },
   "model.trained.bare": { one: "Trained on {count} song.", other: "Trained on {count} songs." },
   "model.accuracy": "On songs kept apart it was right about the genre of {share} ({range}).",
   "model.since": "In service since {day}.",
-  "model.knows": { one: "It knows {count} genre.", other: "It knows {count} genres; whatever it is played, it calls it one of these." },
+  "model.knows": {
+    one: "It knows {count} genre.",
+    other: "It knows {count} genres; whatever it is played, it calls it one of these.",
+  },
   "kind.network": "a neural network on spectrograms",
   "kind.forest": "a random forest on descriptors",
   "kind.machine": "kernel machines on descriptors",
   "kind.blend": "a blend of a network, a forest and kernel machines",
-  gates: { one: "{count} of {of} gates passed before it came into service", other: "{count} of {of} gates passed before it came into service" },
+  gates: {
+    one: "{count} of {of} gates passed before it came into service",
+    other: "{count} of {of} gates passed before it came into service",
+  },
   "gates.title": "The gates",
   "gates.gate": "Gate",
   "gates.found": "Found",
   "gates.needed": "Needed",
   lineage: "How do we know? The way back",
   "lineage.thinking": "Looking it up …",
-  "lineage.help": "From this answer to the very code and data behind it. Each can be looked up in MLflow, git, DVC or Prefect.",
+  "lineage.help":
+    "From this answer to the very code and data behind it. Each can be looked up in MLflow, git, DVC or Prefect.",
   "lineage.answer": "This answer",
   "lineage.id": "Id",
   "lineage.at": "At",
@@ -280,7 +303,8 @@ export default {
   "error.failed": "The service failed on this one.",
   "error.failed.help": "That is a fault of ours. With the request's number below, it can be found.",
   "error.no_champion": "There is no model in service yet.",
-  "error.no_champion.help": "The service runs and takes one up as soon as it has been trained and promoted: `earmark demo` does that once from beginning to end.",
+  "error.no_champion.help":
+    "The service runs and takes one up as soon as it has been trained and promoted: `earmark demo` does that once from beginning to end.",
   "error.no_network": "This model has no network to explain.",
   "error.no_network.help": "It judges by descriptors, and can tell no bands and moments. A network or a blend can.",
   "error.timed_out": "It took too long.",
@@ -289,7 +313,8 @@ export default {
   "error.slow_upload.help": "On a slow line a smaller file helps.",
   "error.unauthorized": "This service asks for a key.",
   "error.forbidden": "This page may not ask the service.",
-  "error.forbidden.help": "It has to be opened at the service's own address, or be allowed by whoever runs the service.",
+  "error.forbidden.help":
+    "It has to be opened at the service's own address, or be allowed by whoever runs the service.",
   "error.outdated": "Another model has taken over meanwhile.",
   "error.unknown_prediction": "The service no longer knows this answer.",
   "error.unknown_event": "The service does not know this event.",

@@ -11,7 +11,18 @@ export const errorTitle = (refused) => t(has(`error.${refused.code}`) ? `error.$
 const errorHelp = (refused) => (has(`error.${refused.code}.help`) ? t(`error.${refused.code}.help`) : "");
 
 /** What the file itself is to blame for: sent again, it would be refused again. */
-const FINAL = new Set(["too_large", "too_long", "not_audio", "unsupported", "empty", "cut_off", "too_short", "unreadable", "no_network", "forbidden"]);
+const FINAL = new Set([
+  "too_large",
+  "too_long",
+  "not_audio",
+  "unsupported",
+  "empty",
+  "cut_off",
+  "too_short",
+  "unreadable",
+  "no_network",
+  "forbidden",
+]);
 
 /** A box with all of it; `again` is what the button does, which is there where trying again can help. */
 export function errorBox(refused, { again = null } = {}) {
@@ -29,11 +40,13 @@ export function errorBox(refused, { again = null } = {}) {
         !FINAL.has(refused.code) &&
         h("button", { type: "button", class: "plain", on: { click: again } }, icon("again"), t("again")),
       (refused.detail || refused.requestId) &&
-        fold(t("error.details"), () => [
-          refused.detail && h("p", { class: "said", lang: "en" }, refused.detail),
-          h("p", { class: "said" }, t("error.code", { code: refused.code, status: String(refused.status) })),
-          refused.requestId && copyable(t("error.request"), refused.requestId),
-        ].filter(Boolean)),
+        fold(t("error.details"), () =>
+          [
+            refused.detail && h("p", { class: "said", lang: "en" }, refused.detail),
+            h("p", { class: "said" }, t("error.code", { code: refused.code, status: String(refused.status) })),
+            refused.requestId && copyable(t("error.request"), refused.requestId),
+          ].filter(Boolean),
+        ),
     ),
   );
 }
@@ -41,7 +54,11 @@ export function errorBox(refused, { again = null } = {}) {
 /** A name, a value such as an id, and a button that copies it. */
 export function copyable(name, value) {
   const said = h("span", { class: "unseen", role: "status" });
-  const button = h("button", { type: "button", class: "iconic plain", "aria-label": t("copy", { what: name || value }) }, icon("copy"));
+  const button = h(
+    "button",
+    { type: "button", class: "iconic plain", "aria-label": t("copy", { what: name || value }) },
+    icon("copy"),
+  );
   button.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(value);

@@ -21,10 +21,20 @@ export function factsCard({ tempo, key, loudness }) {
     "section",
     { class: "card", "aria-labelledby": "facts-title" },
     h("h2", { id: "facts-title" }, t("facts")),
-    h("dl", { class: "facts" }, facts.map(([name, fact, text]) => tile(name, fact, text))),
+    h(
+      "dl",
+      { class: "facts" },
+      facts.map(([name, fact, text]) => tile(name, fact, text)),
+    ),
     facts.some(([, fact]) => fact) &&
       fold(t("facts.how_sure"), () =>
-        h("ul", { class: "plain-list small" }, facts.filter(([, fact]) => fact).map(([name, fact]) => h("li", {}, t(`facts.${name}.right`, { share: percent(fact.confidence) })))),
+        h(
+          "ul",
+          { class: "plain-list small" },
+          facts
+            .filter(([, fact]) => fact)
+            .map(([name, fact]) => h("li", {}, t(`facts.${name}.right`, { share: percent(fact.confidence) }))),
+        ),
       ),
   );
 }
@@ -37,15 +47,26 @@ function tile(name, fact, text) {
     h("dt", { class: "small dim" }, t(`facts.${name}`)),
     fact
       ? [
-          h("dd", { class: "fact-value" }, h("span", { class: "fact-number" }, withAccidentals(text[0])), text[1] && h("span", { class: "small dim" }, ` ${text[1]}`)),
-          h("dd", { class: `sureness ${word}`, title: t(`facts.${name}.right`, { share: percent(fact.confidence) }) }, h("span", { class: "pips", "aria-hidden": "true" }), t(`sureness.${word}`)),
+          h(
+            "dd",
+            { class: "fact-value" },
+            h("span", { class: "fact-number" }, withAccidentals(text[0])),
+            text[1] && h("span", { class: "small dim" }, ` ${text[1]}`),
+          ),
+          h(
+            "dd",
+            { class: `sureness ${word}`, title: t(`facts.${name}.right`, { share: percent(fact.confidence) }) },
+            h("span", { class: "pips", "aria-hidden": "true" }),
+            t(`sureness.${word}`),
+          ),
         ]
       : h("dd", { class: "dim" }, t("facts.none")),
   );
 }
 
 /** ♭ and ♯ in a font that has them: in Chinese ones they are as wide as a character. */
-const withAccidentals = (text) => text.split(/([♭♯])/).map((part) => (/[♭♯]/.test(part) ? h("span", { class: "accidental" }, part) : part));
+const withAccidentals = (text) =>
+  text.split(/([♭♯])/).map((part) => (/[♭♯]/.test(part) ? h("span", { class: "accidental" }, part) : part));
 
 /** "D major"; the tonic may have a name of its own in the language. */
 export function keyName({ tonic, mode }) {

@@ -13,15 +13,18 @@ export function percent(share) {
 }
 
 /** 21–63%. */
-export const percentRange = (low, high) => t("range", { low: number(Math.round(100 * low)), high: percent(Math.round(100 * high) / 100) });
+export const percentRange = (low, high) =>
+  t("range", { low: number(Math.round(100 * low)), high: percent(Math.round(100 * high) / 100) });
 
 /** A number with so many digits behind the point. */
-export const fixed = (value, digits) =>
-  number(value, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+export const fixed = (value, digits) => number(value, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 /** With its sign, also for +; a true minus. */
 export const signed = (value, digits) =>
-  number(value, { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: "exceptZero" }).replace("-", "−");
+  number(value, { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: "exceptZero" }).replace(
+    "-",
+    "−",
+  );
 
 /** Seconds as on a player: 3:34, 1:02:03. */
 export function clock(seconds) {
@@ -50,7 +53,8 @@ export function hertzRange(low, high) {
 
 /** A file's size. */
 export function bytes(count) {
-  const [unit, size] = count < 1e3 ? ["byte", count] : count < 1e6 ? ["kilobyte", count / 1e3] : ["megabyte", count / 1e6];
+  const [unit, size] =
+    count < 1e3 ? ["byte", count] : count < 1e6 ? ["kilobyte", count / 1e3] : ["megabyte", count / 1e6];
   return number(size, { style: "unit", unit, maximumFractionDigits: size < 10 ? 1 : 0 });
 }
 
@@ -65,14 +69,17 @@ export const nth = (value) => t("ordinal", { nth: value });
 
 /** 0.9 → "9 in 10". */
 export function oddsOf(coverage) {
-  const of = [10, 20, 100, 1000].find((whole) => Math.abs(coverage * whole - Math.round(coverage * whole)) < 1e-6) ?? 100;
+  const of =
+    [10, 20, 100, 1000].find((whole) => Math.abs(coverage * whole - Math.round(coverage * whole)) < 1e-6) ?? 100;
   return t("odds", { part: Math.round(coverage * of), of });
 }
 
 /** A day, as it is written; the text itself where it is no date. */
 export function day(text) {
   const date = new Date(text);
-  return Number.isNaN(date.getTime()) ? String(text) : new Intl.DateTimeFormat(tag(), { dateStyle: "medium" }).format(date);
+  return Number.isNaN(date.getTime())
+    ? String(text)
+    : new Intl.DateTimeFormat(tag(), { dateStyle: "medium" }).format(date);
 }
 
 /** A day and a time, in the reader's own zone. */

@@ -52,7 +52,17 @@ export function genresCard(answer, classOf) {
     { class: "card", "aria-labelledby": "genres-title" },
     h("h2", { id: "genres-title" }, t("genres")),
     h("ul", { class: "bars" }, rows.slice(0, FIRST)),
-    rest.length > 0 && h("details", { class: "fold" }, h("summary", {}, t("more", { count: rest.length })), h("ul", { class: "bars" }, rest)),
-    h("p", { class: "small dim" }, inSet.size ? t("genres.help", { odds: oddsOf(answer.coverage ?? 0.9) }) : t("genres.help.unknown")),
+    rest.length > 0 &&
+      h(
+        "details",
+        { class: "fold" },
+        h("summary", {}, t("more", { count: rest.length })),
+        h("ul", { class: "bars" }, rest),
+      ),
+    h(
+      "p",
+      { class: "small dim" },
+      inSet.size ? t("genres.help", { odds: oddsOf(answer.coverage ?? 0.9) }) : t("genres.help.unknown"),
+    ),
   );
 }

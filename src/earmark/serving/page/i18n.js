@@ -29,7 +29,8 @@ export function t(key, values = {}) {
   const found = LANGUAGES[code].words[key];
   const number = values.count ?? values.nth;
   const form = (type) => new Intl.PluralRules(tag(), { type }).select(number);
-  const text = typeof found === "object" ? (found[form("nth" in values ? "ordinal" : "cardinal")] ?? found.other) : found;
+  const text =
+    typeof found === "object" ? (found[form("nth" in values ? "ordinal" : "cardinal")] ?? found.other) : found;
   if (text === undefined) return key;
   return text.replace(/\{(\w+)\}/g, (whole, name) => {
     const value = values[name];

@@ -12,8 +12,8 @@ import { alarm } from "./announce.js";
 import { errorTitle } from "./errors.js";
 
 /**
- * Fill `place`, and `shelf` with the examples. `onSongs([{file, title}])` gets what comes in, `onSongs([{load, title}])`
- * what has to be fetched first.
+ * Fill `place`, and `shelf` with the examples. `onSongs([{file, title}])` gets what comes in, or with `load` in the
+ * place of `file` what has to be fetched first.
  */
 export function intake(place, shelf, onSongs) {
   let examples = [];
@@ -55,7 +55,12 @@ function ways(onSongs, microphone) {
     onSongs(songsOf(input.files));
     input.value = ""; // the same file may be chosen again
   });
-  const choose = h("button", { type: "button", class: "main", id: "choose", on: { click: () => input.click() } }, icon("file"), t("choose"));
+  const choose = h(
+    "button",
+    { type: "button", class: "main", id: "choose", on: { click: () => input.click() } },
+    icon("file"),
+    t("choose"),
+  );
   return h(
     "div",
     { class: "drop" },
@@ -71,7 +76,11 @@ function exampleList(examples, onSongs) {
     "ul",
     {},
     examples.map((example) => {
-      const about = [example.artist, example.genre && genreName(example.genre), example.seconds && clock(example.seconds)];
+      const about = [
+        example.artist,
+        example.genre && genreName(example.genre),
+        example.seconds && clock(example.seconds),
+      ];
       const load = async (signal) => {
         const sound = await ask(`examples/${encodeURIComponent(example.name)}`, { as: "blob", signal });
         return new File([sound], `${example.name}.ogg`, { type: sound.type });
@@ -81,7 +90,11 @@ function exampleList(examples, onSongs) {
         {},
         h(
           "button",
-          { type: "button", class: "example", on: { click: () => onSongs([{ load, title: example.title ?? example.name }]) } },
+          {
+            type: "button",
+            class: "example",
+            on: { click: () => onSongs([{ load, title: example.title ?? example.name }]) },
+          },
           h("span", { class: "example-title" }, example.title ?? example.name),
           h("span", { class: "small dim" }, about.filter(Boolean).join(" · ")),
           example.licence && h("span", { class: "small dim" }, example.licence),
@@ -92,7 +105,8 @@ function exampleList(examples, onSongs) {
 }
 
 /** Their titles are the names without suffix. */
-const songsOf = (files) => [...files].map((file) => ({ file, title: file.name.replace(/\.[^.]{1,5}$/, "") || file.name }));
+const songsOf = (files) =>
+  [...files].map((file) => ({ file, title: file.name.replace(/\.[^.]{1,5}$/, "") || file.name }));
 
 /** The whole page takes what is dropped; a veil says so while it hovers. */
 function dropping(onSongs) {

@@ -72,7 +72,11 @@ export class SongList {
       state,
     );
     const bar = h("progress", { max: 1, "aria-label": t("songs.progress", { title: song.title }) });
-    const drop = h("button", { type: "button", class: "iconic plain", on: { click: () => this.on.drop(song) } }, icon("close"));
+    const drop = h(
+      "button",
+      { type: "button", class: "iconic plain", on: { click: () => this.on.drop(song) } },
+      icon("close"),
+    );
     const item = h("li", { class: "song-row" }, open, drop, bar);
     this.#rows.set(song, { item, state, open, bar, drop });
     return item;

@@ -30,11 +30,20 @@ export function modelCard(song) {
     h(
       "p",
       {},
-      t("model.version", { name: model.name, version: model.version, kind: has(`kind.${model.kind}`) ? t(`kind.${model.kind}`) : model.kind }),
+      t("model.version", {
+        name: model.name,
+        version: model.version,
+        kind: has(`kind.${model.kind}`) ? t(`kind.${model.kind}`) : model.kind,
+      }),
       model.role === "canary" && [" ", h("span", { class: "badge", title: t("canary.help") }, t("canary"))],
     ),
     model.role === "canary" && h("p", { class: "small dim" }, t("canary.help")),
-    h("p", { class: "small dim" }, t("model.heard", { share: percent(heard) }), unlike !== null && unlike !== undefined ? t("space") + t("model.unlike", { share: percent(unlike) }) : ""),
+    h(
+      "p",
+      { class: "small dim" },
+      t("model.heard", { share: percent(heard) }),
+      unlike !== null && unlike !== undefined ? t("space") + t("model.unlike", { share: percent(unlike) }) : "",
+    ),
     about,
     fold(t("lineage"), () => lineage(song), { class: "lineage" }),
   );
@@ -50,14 +59,18 @@ function training(told, model) {
   if (told.version !== model.version) return [];
   const { trained_on: on, accuracy, gates, genres, in_service_since: since } = told;
   const sentences = [
-    on?.recordings > 0 && t(on.collection ? "model.trained" : "model.trained.bare", { count: on.recordings, collection: on.collection }),
-    accuracy && accuracy.low !== null && t("model.accuracy", { share: percent(accuracy.value), range: percentRange(accuracy.low, accuracy.high) }),
+    on?.recordings > 0 &&
+      t(on.collection ? "model.trained" : "model.trained.bare", { count: on.recordings, collection: on.collection }),
+    accuracy &&
+      accuracy.low !== null &&
+      t("model.accuracy", { share: percent(accuracy.value), range: percentRange(accuracy.low, accuracy.high) }),
     since && t("model.since", { day: day(since) }),
     genres?.length > 0 && t("model.knows", { count: genres.length }),
   ];
   return [
     h("p", { class: "small dim" }, sentences.filter(Boolean).join(t("space"))),
-    gates?.length > 0 && fold(t("gates", { count: gates.filter((gate) => gate.passed).length, of: gates.length }), () => gateTable(gates)),
+    gates?.length > 0 &&
+      fold(t("gates", { count: gates.filter((gate) => gate.passed).length, of: gates.length }), () => gateTable(gates)),
   ].filter(Boolean);
 }
 
@@ -107,7 +120,11 @@ function chain({ prediction, model, code, data, flow_run: flowRun, again }) {
       ["catalogue_md5", data.catalogue_md5],
       ["splits_md5", data.splits_md5],
     ]),
-    again?.length > 0 && step("again", again.map((command) => [null, command])),
+    again?.length > 0 &&
+      step(
+        "again",
+        again.map((command) => [null, command]),
+      ),
   );
 }
 
@@ -117,6 +134,8 @@ function step(name, values) {
     "li",
     {},
     h("p", { class: "strong small" }, t(`lineage.${name}`)),
-    known.length ? known.map(([what, value]) => copyable(what ? t(`lineage.${what}`) : "", String(value))) : h("p", { class: "small dim" }, t("lineage.unknown")),
+    known.length
+      ? known.map(([what, value]) => copyable(what ? t(`lineage.${what}`) : "", String(value)))
+      : h("p", { class: "small dim" }, t("lineage.unknown")),
   );
 }

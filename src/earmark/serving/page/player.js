@@ -129,10 +129,12 @@ export class Player extends EventTarget {
   }
 }
 
-/** Two band-passes, one after the other, for a steep edge; louder, because little is left of the song; and no clipping. */
+/** Two band-passes in a row, for a steep edge; louder, because little is left of the song; and no clipping. */
 export function filters(context, { low, high }) {
   const centre = Math.sqrt(low * high);
-  const passes = [1, 2].map(() => new BiquadFilterNode(context, { type: "bandpass", frequency: centre, Q: centre / (high - low) }));
+  const passes = [1, 2].map(
+    () => new BiquadFilterNode(context, { type: "bandpass", frequency: centre, Q: centre / (high - low) }),
+  );
   const gain = new GainNode(context, { gain: 3 });
   return [...passes, gain, new DynamicsCompressorNode(context, { threshold: -6, ratio: 12 })];
 }

@@ -52,7 +52,12 @@ export function recorder(onFile) {
   function running() {
     const time = h("span", { class: "time" }, clock(0));
     const level = h("span", { class: "level", "aria-hidden": "true" });
-    const stop = h("button", { type: "button", class: "main", on: { click: () => end(true) } }, icon("stop"), t("record.stop"));
+    const stop = h(
+      "button",
+      { type: "button", class: "main", on: { click: () => end(true) } },
+      icon("stop"),
+      t("record.stop"),
+    );
     show(
       h(
         "div",

@@ -25,11 +25,19 @@ export function similarCard(song) {
     } catch (refused) {
       song.similar = null;
       if (refused.code === "cancelled") return;
-      swap(body, WITHOUT.has(refused.code) ? h("p", { class: "dim" }, t("similar.none")) : errorBox(refused, { again: look }));
+      swap(
+        body,
+        WITHOUT.has(refused.code) ? h("p", { class: "dim" }, t("similar.none")) : errorBox(refused, { again: look }),
+      );
     }
   };
   look();
-  return h("section", { class: "card wide similar", "aria-labelledby": "similar-title" }, h("h2", { id: "similar-title" }, t("similar")), body);
+  return h(
+    "section",
+    { class: "card wide similar", "aria-labelledby": "similar-title" },
+    h("h2", { id: "similar-title" }, t("similar")),
+    body,
+  );
 }
 
 /** By the answer's id; where another model has taken over meanwhile, or the answer is forgotten, by the song itself. */
@@ -50,7 +58,14 @@ function shown({ songs, of }) {
   return [
     h("p", { class: "small dim" }, t("similar.help", { count: of })),
     h("ol", { class: "similar-songs" }, rows.slice(0, FIRST)),
-    rest.length ? h("details", { class: "fold" }, h("summary", {}, t("more", { count: rest.length })), h("ol", { class: "similar-songs", start: FIRST + 1 }, rest)) : null,
+    rest.length
+      ? h(
+          "details",
+          { class: "fold" },
+          h("summary", {}, t("more", { count: rest.length })),
+          h("ol", { class: "similar-songs", start: FIRST + 1 }, rest),
+        )
+      : null,
   ].filter(Boolean);
 }
 
@@ -63,10 +78,19 @@ function row(song) {
       "div",
       { class: "similar-what" },
       h("p", { class: "strong" }, song.title ?? song.track_id),
-      h("p", { class: "small dim" }, [song.artist, song.genre && genreName(song.genre)].filter(Boolean).join(" · ") || song.track_id),
+      h(
+        "p",
+        { class: "small dim" },
+        [song.artist, song.genre && genreName(song.genre)].filter(Boolean).join(" · ") || song.track_id,
+      ),
       called.length > 0 && h("p", { class: "small dim" }, t("similar.called", { words: called.join(t("comma")) })),
     ),
-    h("p", { class: "similar-how small" }, h("span", { class: "dim" }, `${t("similar.similarity")} `), h("span", { class: "number" }, fixed(song.similarity, 2))),
+    h(
+      "p",
+      { class: "similar-how small" },
+      h("span", { class: "dim" }, `${t("similar.similarity")} `),
+      h("span", { class: "number" }, fixed(song.similarity, 2)),
+    ),
     h("div", { class: "similar-liked small" }, liked(song)),
   );
 }
@@ -74,6 +98,18 @@ function row(song) {
 function liked({ liked: share, listeners }) {
   if (!share) return h("p", { class: "dim" }, t("similar.unknown"));
   const known = share.low !== null && share.high !== null;
-  const words = { share: percent(share.share), range: known ? percentRange(share.low, share.high) : "", count: listeners ?? 0 };
-  return [range(share.share, share.low, share.high), h("p", {}, t(known ? "similar.liked" : "similar.liked.bare", words), listeners ? t("space") + t("similar.listeners", words) : "")];
+  const words = {
+    share: percent(share.share),
+    range: known ? percentRange(share.low, share.high) : "",
+    count: listeners ?? 0,
+  };
+  return [
+    range(share.share, share.low, share.high),
+    h(
+      "p",
+      {},
+      t(known ? "similar.liked" : "similar.liked.bare", words),
+      listeners ? t("space") + t("similar.listeners", words) : "",
+    ),
+  ];
 }

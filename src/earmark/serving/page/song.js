@@ -26,7 +26,9 @@ export function showSong(place, song, again) {
   song.viewed = new AbortController();
   place.hidden = false;
   const had = place.contains(document.activeElement);
-  place.replaceChildren(h("article", { class: `song ${song.status}`, "aria-labelledby": "song-title" }, ...parts(song, again)));
+  place.replaceChildren(
+    h("article", { class: `song ${song.status}`, "aria-labelledby": "song-title" }, ...parts(song, again)),
+  );
   showProgress(place, song);
   if (had) document.getElementById("song-title").focus({ preventScroll: true });
 }
@@ -43,15 +45,37 @@ export function showProgress(place, song) {
   // The upload goes through the outline like a playhead.
   state.style.setProperty("--at", song.status === "queued" || song.status === "fetching" ? 0 : song.sent);
   const waves = state.querySelector(".waves");
-  if (song.file && !waves.hasChildNodes()) outlineOf(song).then((found) => found && waves.replaceChildren(...waveform(found)));
+  if (song.file && !waves.hasChildNodes())
+    outlineOf(song).then((found) => found && waves.replaceChildren(...waveform(found)));
 }
 
 function parts(song, again) {
   if (song.status === "done") return answered(song);
-  const head = h("header", { class: "song-head" }, h("div", {}, h("h1", { id: "song-title", tabindex: -1 }, song.title), song.file && h("p", { class: "small dim" }, bytes(song.file.size))));
+  const head = h(
+    "header",
+    { class: "song-head" },
+    h(
+      "div",
+      {},
+      h("h1", { id: "song-title", tabindex: -1 }, song.title),
+      song.file && h("p", { class: "small dim" }, `${song.file.name} · ${bytes(song.file.size)}`),
+    ),
+  );
   if (song.status === "failed") return [head, errorBox(song.error, { again: () => again(song) })];
   if (song.status === "cancelled") {
-    return [head, h("div", { class: "notice" }, h("div", {}, h("p", {}, t("status.cancelled")), h("button", { type: "button", class: "plain", on: { click: () => again(song) } }, icon("again"), t("again"))))];
+    return [
+      head,
+      h(
+        "div",
+        { class: "notice" },
+        h(
+          "div",
+          {},
+          h("p", {}, t("status.cancelled")),
+          h("button", { type: "button", class: "plain", on: { click: () => again(song) } }, icon("again"), t("again")),
+        ),
+      ),
+    ];
   }
   return [
     head,
@@ -83,13 +107,16 @@ function answered(song) {
         h(
           "p",
           { class: "small dim" },
-          [clock(answer.duration_s), t("song.by", { name: answer.model.name, version: answer.model.version })].join(" · "),
+          [clock(answer.duration_s), t("song.by", { name: answer.model.name, version: answer.model.version })].join(
+            " · ",
+          ),
           answer.model.role === "canary" && [" ", h("span", { class: "badge", title: t("canary.help") }, t("canary"))],
         ),
+        h("p", { class: answer.abstains ? "verdict-title dim" : "verdict-title" }, title),
+        h("p", { class: "verdict-text" }, text),
       ),
       thumbs(song),
     ),
-    h("div", { class: "verdict" }, h("p", { class: answer.abstains ? "verdict-title dim" : "verdict-title" }, title), h("p", { class: "verdict-text" }, text)),
     box,
     h(
       "div",
@@ -103,7 +130,8 @@ function answered(song) {
   ].filter(Boolean);
 }
 
-const noTags = () => h("section", { class: "card" }, h("h2", {}, t("tags.feelings")), h("p", { class: "dim" }, t("tags.none")));
+const noTags = () =>
+  h("section", { class: "card" }, h("h2", {}, t("tags.feelings")), h("p", { class: "dim" }, t("tags.none")));
 
 // The service's warnings are English; those that are known are said in the page's language.
 const KNOWN = [
@@ -116,6 +144,7 @@ function notices(answer) {
     const known = KNOWN.find(([pattern]) => pattern.test(warning));
     return known ? h("p", {}, t(known[1])) : h("p", { lang: "en" }, warning);
   });
-  if (answer.abstains && !answer.warnings.some((warning) => KNOWN[1][0].test(warning))) told.push(h("p", {}, t("warning.unsure")));
+  if (answer.abstains && !answer.warnings.some((warning) => KNOWN[1][0].test(warning)))
+    told.push(h("p", {}, t("warning.unsure")));
   return told.length > 0 && h("div", { class: "notice", role: "note" }, icon("notice"), h("div", {}, told));
 }

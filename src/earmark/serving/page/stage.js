@@ -30,19 +30,33 @@ export function stage(song, classOf) {
   const heard = answer.moments.length
     ? timeline(answer, classOf, { onPlay: (moment) => player.play(moment.start_s), onLook: (moment) => look(moment) })
     : null;
-  const lanes = h("div", { class: "lanes" }, h("div", { class: "wave-box" }, wave, seek), reasons, heard?.row, h("div", { class: "playhead", "aria-hidden": "true" }));
+  const lanes = h(
+    "div",
+    { class: "lanes" },
+    h("div", { class: "wave-box" }, wave, seek),
+    reasons,
+    heard?.row,
+    h("div", { class: "playhead", "aria-hidden": "true" }),
+  );
   const box = h(
     "div",
     { class: "stage" },
     h("div", { class: "stage-row" }, button, lanes),
-    h("div", { class: "stage-foot" }, h("p", { class: "times" }, now, h("span", { class: "dim" }, ` / ${clock(duration)}`)), heard ? readout : h("p", { class: "small dim readout" }, t("moments.none"))),
+    h(
+      "div",
+      { class: "stage-foot" },
+      h("p", { class: "times" }, now, h("span", { class: "dim" }, ` / ${clock(duration)}`)),
+      heard ? readout : h("p", { class: "small dim readout" }, t("moments.none")),
+    ),
     band,
     note,
     heard && h("div", { class: "stage-legend" }, heard.legend, heard.table),
   );
 
   function look(moment) {
-    const shown = moment ?? heard?.parts.find((part) => player.playing && player.at >= part.start_s && player.at < part.to * duration);
+    const shown =
+      moment ??
+      heard?.parts.find((part) => player.playing && player.at >= part.start_s && player.at < part.to * duration);
     readout.textContent = shown ? momentText(shown) : t("moments.help");
   }
 
@@ -53,7 +67,9 @@ export function stage(song, classOf) {
     seek.value = at;
     seek.setAttribute("aria-valuetext", t("player.at", { at: clock(at), of: clock(duration) }));
     if (!heard) return;
-    const current = heard.parts.find((part) => at >= part.start_s && at < part.to * duration && (at > 0 || player.playing));
+    const current = heard.parts.find(
+      (part) => at >= part.start_s && at < part.to * duration && (at > 0 || player.playing),
+    );
     heard.buttons.forEach((one, index) => one.classList.toggle("now", heard.parts[index] === current));
     if (player.playing && !heard.row.matches(":hover, :focus-within")) look(null);
   }
@@ -63,13 +79,23 @@ export function stage(song, classOf) {
     button.replaceChildren(icon(playing ? "pause" : "play"));
     button.setAttribute("aria-label", t(playing ? "player.pause" : "player.play"));
     button.disabled = seek.disabled = player.failed;
-    const notes = [player.failed && t("player.failed"), song.peaks === null && !player.failed && t("player.no_wave")].filter(Boolean);
+    const notes = [
+      player.failed && t("player.failed"),
+      song.peaks === null && !player.failed && t("player.no_wave"),
+    ].filter(Boolean);
     note.textContent = notes.join(" ");
     note.hidden = !notes.length;
     band.hidden = !player.band;
     if (player.band) {
-      const all = h("button", { type: "button", class: "plain small", on: { click: () => player.only(null) } }, t("player.all_bands"));
-      band.replaceChildren(h("span", {}, t("player.band", { band: hertzRange(player.band.low, player.band.high) })), all);
+      const all = h(
+        "button",
+        { type: "button", class: "plain small", on: { click: () => player.only(null) } },
+        t("player.all_bands"),
+      );
+      band.replaceChildren(
+        h("span", {}, t("player.band", { band: hertzRange(player.band.low, player.band.high) })),
+        all,
+      );
     }
   }
 

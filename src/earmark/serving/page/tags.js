@@ -14,12 +14,18 @@ export function tagsCard(answer) {
   const tags = answer.tags.map((tag) => ({ ...tag, ...tagParts(tag.tag) })).filter((tag) => KINDS.includes(tag.kind));
   if (!tags.length) return null;
   const known = tags.some((tag) => tag.low !== null && tag.high !== null);
-  const groups = KINDS.map((kind) => [kind, tags.filter((tag) => tag.kind === kind)]).filter(([, found]) => found.length);
+  const groups = KINDS.map((kind) => [kind, tags.filter((tag) => tag.kind === kind)]).filter(
+    ([, found]) => found.length,
+  );
   return h(
     "section",
     { class: "card tags", "aria-labelledby": "tags-title" },
     h("h2", { id: "tags-title" }, t(groups[0][0] === "feeling" ? "tags.feelings" : "tags")),
-    h("p", { class: "small dim" }, known ? t("tags.help", { odds: oddsOf(answer.coverage ?? 0.9) }) : t("tags.help.unknown")),
+    h(
+      "p",
+      { class: "small dim" },
+      known ? t("tags.help", { odds: oddsOf(answer.coverage ?? 0.9) }) : t("tags.help.unknown"),
+    ),
     groups.map(([kind, found], at) => [at > 0 && h("h3", {}, t(`tags.${kind}`)), rowsOf(kind, found, answer)]),
   );
 }
@@ -29,7 +35,13 @@ function rowsOf(kind, found, answer) {
   const [first, rest] = [rows.slice(0, FIRST[kind]), rows.slice(FIRST[kind])];
   return [
     h("ul", { class: "ranges" }, first),
-    rest.length > 0 && h("details", { class: "fold" }, h("summary", {}, t("more", { count: rest.length })), h("ul", { class: "ranges" }, rest)),
+    rest.length > 0 &&
+      h(
+        "details",
+        { class: "fold" },
+        h("summary", {}, t("more", { count: rest.length })),
+        h("ul", { class: "ranges" }, rest),
+      ),
   ];
 }
 
@@ -40,7 +52,9 @@ function row(tag, answer) {
     "li",
     { class: "range-row" },
     h("span", { class: "range-name" }, tag.text),
-    course.length > 2 ? h("span", { class: "course", title: t("tags.course") }, spark(course)) : h("span", { class: "course" }),
+    course.length > 2
+      ? h("span", { class: "course", title: t("tags.course") }, spark(course))
+      : h("span", { class: "course" }),
     range(tag.share, tag.low ?? null, tag.high ?? null),
     h("span", { class: "range-share number" }, percent(tag.share)),
     h("span", { class: "range-between number small dim" }, known && percentRange(tag.low, tag.high)),

@@ -11,7 +11,8 @@ import { patiently } from "./patience.js";
 /** The two buttons of a song, and what became of the last click. */
 export function thumbs(song) {
   song.thumb ??= { value: null, note: "thumbs.stored" };
-  const text = () => (song.thumb.refusal ? t("thumbs.failed", { why: errorTitle(song.thumb.refusal) }) : t(song.thumb.note));
+  const text = () =>
+    song.thumb.refusal ? t("thumbs.failed", { why: errorTitle(song.thumb.refusal) }) : t(song.thumb.note);
   const note = h("p", { class: "small dim thumb-note" });
   const buttons = [
     [1, "up"],
@@ -19,25 +20,35 @@ export function thumbs(song) {
   ].map(([value, name]) =>
     h(
       "button",
-      { type: "button", class: "plain thumb", "aria-label": t(`thumbs.${name}`), title: t(`thumbs.${name}`), "data-value": value, on: { click: () => press(value) } },
+      {
+        type: "button",
+        class: "plain thumb",
+        "aria-label": t(`thumbs.${name}`),
+        title: t(`thumbs.${name}`),
+        "data-value": value,
+        on: { click: () => press(value) },
+      },
       icon(name),
     ),
   );
 
   function show() {
-    for (const button of buttons) button.setAttribute("aria-pressed", String(Number(button.dataset.value) === song.thumb.value));
+    for (const button of buttons)
+      button.setAttribute("aria-pressed", String(Number(button.dataset.value) === song.thumb.value));
     note.textContent = text();
   }
 
   async function press(pressed) {
     const value = song.thumb.value === pressed ? null : pressed;
     const before = song.thumb;
-    // Each change is an event of its own, and the later takes the earlier one's place; one that is sent again counts once.
+    // Each change is an event of its own, and the later takes the earlier one's place.
     const event = { event_id: uuid(), kind: "like", prediction_id: song.answer.prediction_id, value };
     song.thumb = { value, note: "thumbs.sending" };
     song.showThumb();
     // One after the other: two clicks must not overtake each other.
-    const turn = (song.thumbing ?? Promise.resolve()).then(() => patiently(() => ask("feedback", { body: { events: [event] } })));
+    const turn = (song.thumbing ?? Promise.resolve()).then(() =>
+      patiently(() => ask("feedback", { body: { events: [event] } })),
+    );
     song.thumbing = turn.catch(() => {});
     let refusal = null;
     try {
@@ -47,14 +58,20 @@ export function thumbs(song) {
       refusal = refused;
     }
     if (refusal) song.thumb = { value: before.value, note: before.note, refusal };
-    else if (song.thumb.value === value) song.thumb = { value, note: value === null ? "thumbs.taken_back" : "thumbs.kept" };
+    else if (song.thumb.value === value)
+      song.thumb = { value, note: value === null ? "thumbs.taken_back" : "thumbs.kept" };
     song.showThumb();
     announce(text());
   }
 
   song.showThumb = show; // of the buttons as they stand now, maybe in another language
   show();
-  return h("div", { class: "thumbs" }, h("div", { class: "row", role: "group", "aria-label": t("thumbs") }, buttons), note);
+  return h(
+    "div",
+    { class: "thumbs" },
+    h("div", { class: "row", role: "group", "aria-label": t("thumbs") }, buttons),
+    note,
+  );
 }
 
 /** crypto.randomUUID is there only behind https or on this very machine. */

@@ -49,7 +49,12 @@ export function timeline(answer, classOf, { onPlay, onLook }) {
       h("span", { class: "moment-sure" }),
     ),
   );
-  const row = h("div", { class: "moments", role: "group", "aria-label": t("moments") }, buttons, runsOf(parts).map(label));
+  const row = h(
+    "div",
+    { class: "moments", role: "group", "aria-label": t("moments") },
+    buttons,
+    runsOf(parts).map(label),
+  );
   roving(row, buttons);
   return {
     row,
@@ -62,7 +67,10 @@ export function timeline(answer, classOf, { onPlay, onLook }) {
         [t("moments.time"), t("genres"), t("tags.feelings")],
         answer.moments.map((moment) => [
           span(moment.start_s, moment.end_s),
-          moment.genres.slice(0, 3).map((one) => `${genreName(one.genre)} ${percent(one.probability)}`).join(t("comma")),
+          moment.genres
+            .slice(0, 3)
+            .map((one) => `${genreName(one.genre)} ${percent(one.probability)}`)
+            .join(t("comma")),
           feelingsOf(moment),
         ]),
       ),
@@ -92,7 +100,11 @@ function runsOf(parts) {
 function label({ genre, from, to }) {
   if (to - from < LABEL_FROM) return null;
   const size = to - from < 0.2 ? "moment-name short" : "moment-name";
-  return h("span", { class: size, "aria-hidden": "true", css: { left: `${100 * from}%`, width: `${100 * (to - from)}%` } }, genreName(genre));
+  return h(
+    "span",
+    { class: size, "aria-hidden": "true", css: { left: `${100 * from}%`, width: `${100 * (to - from)}%` } },
+    genreName(genre),
+  );
 }
 
 function legend(parts, classOf) {
@@ -100,6 +112,8 @@ function legend(parts, classOf) {
   return h(
     "ul",
     { class: "legend small", "aria-label": t("legend") },
-    genres.map((genre) => h("li", {}, h("span", { class: `swatch ${classOf(genre)}`, "aria-hidden": "true" }), genreName(genre))),
+    genres.map((genre) =>
+      h("li", {}, h("span", { class: `swatch ${classOf(genre)}`, "aria-hidden": "true" }), genreName(genre)),
+    ),
   );
 }

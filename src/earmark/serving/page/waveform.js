@@ -27,7 +27,8 @@ function peaks(channels) {
     const [from, to] = [Math.floor((bar * length) / BARS), Math.max(1, Math.floor(((bar + 1) * length) / BARS))];
     let power = 0;
     for (const samples of channels) for (let at = from; at < to; at += 1) power += samples[at] * samples[at];
-    return Math.sqrt(power / channels.length / Math.max(1, to - from)); // the level as it is heard; peaks alone look all alike
+    // The level as it is heard: single peaks look alike in all of a loud song.
+    return Math.sqrt(power / channels.length / Math.max(1, to - from));
   });
   const top = Math.max(...found);
   return top > 0 ? found.map((value) => value / top) : found;
@@ -42,6 +43,16 @@ export function waveform(loudness) {
     })
     .join("");
   const drawn = (name) =>
-    s("svg", { class: `wave ${name}`, viewBox: `0 0 ${BARS * 6} 100`, preserveAspectRatio: "none", "aria-hidden": "true", focusable: "false" }, s("path", { d: path }));
+    s(
+      "svg",
+      {
+        class: `wave ${name}`,
+        viewBox: `0 0 ${BARS * 6} 100`,
+        preserveAspectRatio: "none",
+        "aria-hidden": "true",
+        focusable: "false",
+      },
+      s("path", { d: path }),
+    );
   return [drawn("ahead"), drawn("played")];
 }

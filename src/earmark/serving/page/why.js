@@ -86,7 +86,9 @@ function select(id, genres, chosen) {
   return h(
     "select",
     { id },
-    genres.map((genre) => h("option", { value: genre, selected: genre === chosen }, genre ? genreName(genre) : t("why.all_others"))),
+    genres.map((genre) =>
+      h("option", { value: genre, selected: genre === chosen }, genre ? genreName(genre) : t("why.all_others")),
+    ),
   );
 }
 
@@ -99,12 +101,25 @@ function told(song, answer) {
     bandChart(song, bands),
     h("p", { class: "small dim" }, t("why.moments.help")),
     fold(t("why.how"), () => [
-      h("p", { class: "small" }, t("why.nats", { difference: signed(answer.difference, 2), gap: signed(answer.gap, 2) })),
-      table(t("why.bands"), [t("why.band"), t("why.adds")], bands.map((band) => [bandName(band), signed(band.nats, 2)])),
+      h(
+        "p",
+        { class: "small" },
+        t("why.nats", { difference: signed(answer.difference, 2) }),
+        t("space"),
+        t("why.gap", { gap: signed(answer.gap, 2) }),
+      ),
+      table(
+        t("why.bands"),
+        [t("why.band"), t("why.adds")],
+        bands.map((band) => [bandName(band), signed(band.nats, 2)]),
+      ),
       table(
         t("why.moments"),
         [t("moments.time"), t("why.adds_per_s")],
-        answer.moments.map((one) => [span(one.start_s, one.end_s), one.heard > 0 ? signed(one.nats_per_s, 3) : t("why.unheard")]),
+        answer.moments.map((one) => [
+          span(one.start_s, one.end_s),
+          one.heard > 0 ? signed(one.nats_per_s, 3) : t("why.unheard"),
+        ]),
       ),
     ]),
   ];
@@ -118,7 +133,10 @@ function sentence(answer) {
   const moment = answer.moments.reduce((a, b) => (b.nats_per_s > a.nats_per_s ? b : a), { nats_per_s: 0 });
   const genre = capital(genreName(answer.genre));
   const parts = [
-    t(answer.rather_than ? "why.rather" : "why.alone", { genre, other: answer.rather_than ? genreName(answer.rather_than) : "" }),
+    t(answer.rather_than ? "why.rather" : "why.alone", {
+      genre,
+      other: answer.rather_than ? genreName(answer.rather_than) : "",
+    }),
     best.nats > 0 ? t("why.for", { band: bandName(best) }) : t("why.for.none"),
     worst.nats < 0 ? t("why.against_it", { band: bandName(worst) }) : "",
     moment.nats_per_s > 0 ? t("why.moment", { time: span(moment.start_s, moment.end_s) }) : "",
@@ -134,7 +152,8 @@ function edged(bands) {
   const middle = (a, b) => Math.sqrt(a * b);
   return bands.map((band, at) => {
     const low = at > 0 ? middle(hz[at - 1], hz[at]) : hz[0] ** 2 / middle(hz[0], hz[1] ?? hz[0] * 1.3);
-    const high = at < hz.length - 1 ? middle(hz[at], hz[at + 1]) : hz[at] ** 2 / middle(hz[at], hz[at - 1] ?? hz[at] / 1.3);
+    const high =
+      at < hz.length - 1 ? middle(hz[at], hz[at + 1]) : hz[at] ** 2 / middle(hz[at], hz[at - 1] ?? hz[at] / 1.3);
     return { low, high, nats: band.nats };
   });
 }
@@ -143,7 +162,10 @@ function edged(bands) {
 function grouped(bands, count) {
   const groups = Math.min(count, bands.length);
   return Array.from({ length: groups }, (_, group) => {
-    const part = bands.slice(Math.round((group * bands.length) / groups), Math.round(((group + 1) * bands.length) / groups));
+    const part = bands.slice(
+      Math.round((group * bands.length) / groups),
+      Math.round(((group + 1) * bands.length) / groups),
+    );
     return { low: part[0].low, high: part.at(-1).high, nats: part.reduce((sum, band) => sum + band.nats, 0) };
   });
 }
@@ -151,7 +173,10 @@ function grouped(bands, count) {
 function bandChart(song, bands) {
   const top = Math.max(1e-9, ...bands.map((band) => Math.abs(band.nats)));
   const buttons = bands.map((band) => {
-    const text = t(band.nats < 0 ? "why.band.minus" : "why.band.plus", { band: bandName(band), nats: fixed(Math.abs(band.nats), 2) });
+    const text = t(band.nats < 0 ? "why.band.minus" : "why.band.plus", {
+      band: bandName(band),
+      nats: fixed(Math.abs(band.nats), 2),
+    });
     return h(
       "button",
       {
@@ -173,12 +198,23 @@ function bandChart(song, bands) {
     player.only(same ? null : band.low, band.high);
     if (!same && !player.playing) player.play();
   };
-  const mark = () => buttons.forEach((button, at) => button.setAttribute("aria-pressed", String(player.band?.low === bands[at].low)));
+  const mark = () =>
+    buttons.forEach((button, at) => button.setAttribute("aria-pressed", String(player.band?.low === bands[at].low)));
   player.addEventListener("change", mark, { signal: song.viewed.signal });
   mark();
   const chart = h("div", { class: "bands", role: "group", "aria-label": t("why.bands") }, buttons);
   roving(chart, buttons);
-  return h("div", {}, chart, h("p", { class: "ends small dim", "aria-hidden": "true" }, h("span", {}, hertz(bands[0].low)), h("span", {}, hertz(bands.at(-1).high))));
+  return h(
+    "div",
+    {},
+    chart,
+    h(
+      "p",
+      { class: "ends small dim", "aria-hidden": "true" },
+      h("span", {}, hertz(bands[0].low)),
+      h("span", {}, hertz(bands.at(-1).high)),
+    ),
+  );
 }
 
 /** Each moment's share of the reasons, as a row of buttons under the waveform. */
@@ -209,7 +245,11 @@ function momentsOf(song, answer) {
   });
   const row = h("div", { class: "reasons", role: "group", "aria-label": t("why.moments") }, buttons);
   roving(row, buttons);
-  return [row, h("span", { class: "reasons-sign plus", "aria-hidden": "true" }, "+"), h("span", { class: "reasons-sign minus", "aria-hidden": "true" }, "−")];
+  return [
+    row,
+    h("span", { class: "reasons-sign plus", "aria-hidden": "true" }, "+"),
+    h("span", { class: "reasons-sign minus", "aria-hidden": "true" }, "−"),
+  ];
 }
 
 /** Moments side by side taken together, weighted by what was heard, so that each can be clicked. */
@@ -220,6 +260,11 @@ function joined(moments, count) {
     const part = moments.slice(group * each, (group + 1) * each);
     const heard = part.reduce((sum, one) => sum + one.heard, 0);
     const added = part.reduce((sum, one) => sum + one.nats_per_s * one.heard, 0);
-    return { start_s: part[0].start_s, end_s: part.at(-1).end_s, heard: heard / part.length, nats_per_s: heard ? added / heard : 0 };
+    return {
+      start_s: part[0].start_s,
+      end_s: part.at(-1).end_s,
+      heard: heard / part.length,
+      nats_per_s: heard ? added / heard : 0,
+    };
   });
 }

@@ -171,7 +171,9 @@ export default {
   "why.moment.unheard": "{time}：未听",
   "why.play_moment": "播放 {text}",
   "why.how": "具体数字及其由来",
-  "why.nats": "对神经网络作积分梯度，从静音到这首歌。对数几率比静音高 {difference} 奈特（0.7 即几率翻倍）；各部分之和与整体相差 {gap}：这是方法自身的误差。",
+  "why.nats":
+    "对神经网络作积分梯度，从静音到这首歌。对数几率比静音高 {difference} 奈特（0.7 即几率翻倍）。",
+  "why.gap": "各部分之和与整体相差 {gap}：这是方法自身的误差。",
 
   similar: "相似的歌",
   "similar.thinking": "正在查找曲库……",
