@@ -25,7 +25,7 @@ from earmark.client import (
     TimedOut,
     Unreachable,
 )
-from earmark.serving.answers import EXAMPLE
+from earmark.serving.answers import EXAMPLE, LongAnswer
 
 AT_ONCE = Retries(most=3, first_s=0.0)
 EXPLAINED = {
@@ -37,6 +37,7 @@ EXPLAINED = {
     "gap": 0.01,
     "model": EXAMPLE["model"],
 }
+LONG = {"parts": [], "genres": [], "model": EXAMPLE["model"], "content_hash": "0f", "duration_s": 60.0}
 SIMILAR = {"songs": [], "of": 0, "model": EXAMPLE["model"]}
 
 
@@ -139,8 +140,9 @@ class TestAsking:
             client.similar()
 
     def test_a_prediction_id_cannot_lead_elsewhere(self):
-        service = Played({})
-        service.client().lineage("../model")
+        service = Played(refusal(404, "unknown_prediction"))
+        with pytest.raises(Refused):
+            service.client().lineage("../model")
         assert service.asked[0].url.raw_path == b"/lineage/..%2Fmodel"
 
     def test_a_file_that_is_not_there_is_pythons_own_error(self, tmp_path):
@@ -286,10 +288,10 @@ class TestLongRecordings:
         path.write_bytes(bytes(3_000_000))
         told = []
         service = Played(
-            self.UPLOADED, self.SUBMITTED, state("in_progress", 20.0), state("completed", 60.0), {"parts": [1]}
+            self.UPLOADED, self.SUBMITTED, state("in_progress", 20.0), state("completed", 60.0), LONG
         )
         answer = service.client().predict_long(path, progress=told.append, poll_s=0.0)
-        assert answer == {"parts": [1]}
+        assert answer.duration_s == 60.0
         upload = service.asked[0]
         assert (upload.headers["content-length"], len(upload.content)) == ("3000000", 3_000_000)
         assert [each.done for each in told if each.doing == "sending"] == [1 << 20, 2 << 20, 3_000_000]
@@ -324,14 +326,14 @@ class TestLongRecordings:
 class TestAsyncClient:
     def test_it_says_and_understands_the_same(self, song):
         service = Played(refusal(503, "overloaded"), EXAMPLE, TestLongRecordings.UPLOADED, *[
-            TestLongRecordings.SUBMITTED, state("completed", 60.0), {"parts": []},
+            TestLongRecordings.SUBMITTED, state("completed", 60.0), LONG,
         ])  # fmt: skip
 
         async def talk() -> None:
             transport = httpx.MockTransport(service.later)
             async with AsyncClient("http://service", retries=AT_ONCE, transport=transport) as earmark:
                 assert (await earmark.predict(song)).genres[0].genre == "reel"
-                assert await earmark.predict_long(song) == {"parts": []}
+                assert await earmark.predict_long(song) == LongAnswer.model_validate(LONG)
 
         asyncio.run(talk())
         assert [b"the bytes of a song" in request.content for request in service.asked[:3]] == [True] * 3

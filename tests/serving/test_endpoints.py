@@ -13,9 +13,16 @@ from test_service import refused
 
 from earmark.audio.decode import decode
 from earmark.model.reasons.explaining import explain_song
-from earmark.serving.answers import Answer, BatchAnswer, ExplainAnswer, SimilarAnswer
-from earmark.serving.card import Lineage, ModelCard
-from earmark.serving.long import LongAnswer, TaskStatus
+from earmark.serving.answers import (
+    Answer,
+    BatchAnswer,
+    ExplainAnswer,
+    Lineage,
+    LongAnswer,
+    ModelCard,
+    SimilarAnswer,
+    TaskStatus,
+)
 
 SONG = tone_wav(3.0)
 

@@ -13,7 +13,7 @@ those: neither torch nor BentoML is imported.
 from earmark.client.asynchronous import AsyncClient
 from earmark.client.errors import Busy, Cancelled, ClientError, Failed, Refused, TimedOut, Unreachable
 from earmark.client.retries import Retries
-from earmark.client.shapes import Event, FeedbackAnswer, Progress
+from earmark.client.shapes import Event, Progress
 from earmark.client.synchronous import Client
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "ClientError",
     "Event",
     "Failed",
-    "FeedbackAnswer",
     "Progress",
     "Refused",
     "Retries",

@@ -9,9 +9,18 @@ import httpx
 
 from earmark.client import talks
 from earmark.client.retries import Retries
-from earmark.client.shapes import Event, FeedbackAnswer
+from earmark.client.shapes import Event
 from earmark.client.talks import Pause, Request, Source, Talk, Told
-from earmark.serving.answers import Answer, BatchAnswer, ExplainAnswer, SimilarAnswer
+from earmark.serving.answers import (
+    Answer,
+    BatchAnswer,
+    ExplainAnswer,
+    FeedbackAnswer,
+    Lineage,
+    LongAnswer,
+    ModelCard,
+    SimilarAnswer,
+)
 
 T = TypeVar("T")
 
@@ -52,7 +61,7 @@ class AsyncClient:
         """An item for each of ``recordings``, in their order: its answer, or why there is none."""
         return await self._carry(talks.predict_batch(recordings, self._retries))
 
-    async def predict_long(self, recording: Source, *, progress: Told | None = None, poll_s: float = 1.0) -> Any:
+    async def predict_long(self, recording: Source, *, progress: Told | None = None, poll_s: float = 1.0) -> LongAnswer:
         """What the model says of a recording that is too long to be answered at once, such as a concert or a set.
 
         Args:
@@ -96,11 +105,11 @@ class AsyncClient:
         """Neither of both any longer."""
         return await self._thumb(prediction_id, None, listener)
 
-    async def model(self) -> dict[str, Any]:
+    async def model(self) -> ModelCard:
         """Which model answers, what it was trained on, how it did at the gates."""
-        return await self._carry(talks.read_json(Request("GET", "model"), self._retries))
+        return await self._carry(talks.model(self._retries))
 
-    async def lineage(self, prediction_id: str) -> dict[str, Any]:
+    async def lineage(self, prediction_id: str) -> Lineage:
         """The way back from an answer: version, run, commit, data."""
         return await self._carry(talks.lineage(prediction_id, self._retries))
 

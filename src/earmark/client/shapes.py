@@ -40,22 +40,6 @@ class Event(BaseModel):
         }
 
 
-class RefusedEvent(BaseModel):
-    """One event that was not taken."""
-
-    index: int = Field(description="Its place among those that were sent, from 0.")
-    event_id: str | None = None
-    reason: str
-
-
-class FeedbackAnswer(BaseModel):
-    """What became of the events that were sent."""
-
-    accepted: int = Field(description="New ones.")
-    known: int = Field(description="Ones that had come before.")
-    refused: list[RefusedEvent]
-
-
 @dataclass(frozen=True)
 class Progress:
     """How far a long recording is.

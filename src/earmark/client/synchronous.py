@@ -9,9 +9,18 @@ import httpx
 
 from earmark.client import talks
 from earmark.client.retries import Retries
-from earmark.client.shapes import Event, FeedbackAnswer
+from earmark.client.shapes import Event
 from earmark.client.talks import Pause, Request, Source, Talk, Told
-from earmark.serving.answers import Answer, BatchAnswer, ExplainAnswer, SimilarAnswer
+from earmark.serving.answers import (
+    Answer,
+    BatchAnswer,
+    ExplainAnswer,
+    FeedbackAnswer,
+    Lineage,
+    LongAnswer,
+    ModelCard,
+    SimilarAnswer,
+)
 
 T = TypeVar("T")
 
@@ -64,7 +73,7 @@ class Client:
         """An item for each of ``recordings``, in their order: its answer, or why there is none."""
         return self._carry(talks.predict_batch(recordings, self._retries))
 
-    def predict_long(self, recording: Source, *, progress: Told | None = None, poll_s: float = 1.0) -> Any:
+    def predict_long(self, recording: Source, *, progress: Told | None = None, poll_s: float = 1.0) -> LongAnswer:
         """What the model says of a recording that is too long to be answered at once, such as a concert or a set.
 
         Args:
@@ -104,11 +113,11 @@ class Client:
         """Neither of both any longer."""
         return self._thumb(prediction_id, None, listener)
 
-    def model(self) -> dict[str, Any]:
+    def model(self) -> ModelCard:
         """Which model answers, what it was trained on, how it did at the gates."""
-        return self._carry(talks.read_json(Request("GET", "model"), self._retries))
+        return self._carry(talks.model(self._retries))
 
-    def lineage(self, prediction_id: str) -> dict[str, Any]:
+    def lineage(self, prediction_id: str) -> Lineage:
         """The way back from an answer: version, run, commit, data."""
         return self._carry(talks.lineage(prediction_id, self._retries))
 

@@ -17,8 +17,19 @@ from pydantic import BaseModel
 
 from earmark.client.errors import Cancelled, ClientError, error_of, trouble_of
 from earmark.client.retries import Retries
-from earmark.client.shapes import Event, FeedbackAnswer, Progress, RefusedEvent
-from earmark.serving.answers import Answer, BatchAnswer, BatchItem, ExplainAnswer, SimilarAnswer
+from earmark.client.shapes import Event, Progress
+from earmark.serving.answers import (
+    Answer,
+    BatchAnswer,
+    BatchItem,
+    ExplainAnswer,
+    FeedbackAnswer,
+    Lineage,
+    LongAnswer,
+    ModelCard,
+    RefusedEvent,
+    SimilarAnswer,
+)
 
 Source = str | os.PathLike[str] | bytes
 Told = Callable[[Progress], object]
@@ -209,10 +220,14 @@ def thumb(prediction_id: str, value: float | None, listener: str | None) -> Even
     return Event(kind="like", prediction_id=prediction_id, value=value, listener=listener)
 
 
-def lineage(prediction_id: str, retries: Retries) -> Talk[dict[str, Any]]:
+def model(retries: Retries) -> Talk[ModelCard]:
+    """`GET /model`."""
+    return (yield from read(ModelCard, Request("GET", "model"), retries))
+
+
+def lineage(prediction_id: str, retries: Retries) -> Talk[Lineage]:
     """`GET /lineage/…`."""
-    told: dict[str, Any] = yield from read_json(Request("GET", f"lineage/{quote(prediction_id, safe='')}"), retries)
-    return told
+    return (yield from read(Lineage, Request("GET", f"lineage/{quote(prediction_id, safe='')}"), retries))
 
 
 def is_ready() -> Talk[bool]:
@@ -224,7 +239,7 @@ def is_ready() -> Talk[bool]:
     return True
 
 
-def predict_long(source: Source, told: Told | None, poll_s: float, retries: Retries) -> Talk[Any]:
+def predict_long(source: Source, told: Told | None, poll_s: float, retries: Retries) -> Talk[LongAnswer]:
     """Send a long recording up, wait for its task, return the answer. Broken off (Ctrl-C), the task is cancelled.
 
     Raises:
@@ -244,7 +259,7 @@ def predict_long(source: Source, told: Told | None, poll_s: float, retries: Retr
             with contextlib.suppress(httpx.HTTPError):
                 yield Request("PUT", "predict_long/cancel", more=about)
         raise
-    return (yield from read_json(Request("GET", "predict_long/get", more=about), retries))
+    return (yield from read(LongAnswer, Request("GET", "predict_long/get", more=about), retries))
 
 
 def _until_done(about: dict[str, Any], told: Told | None, poll_s: float, retries: Retries) -> Talk[None]:

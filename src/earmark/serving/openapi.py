@@ -17,14 +17,19 @@ from earmark.serving.answers import (
     Answer,
     BatchAnswer,
     ErrorAnswer,
+    EventAnswer,
     ExampleAnswer,
     ExplainAnswer,
+    FeedbackAnswer,
+    Lineage,
+    LongAnswer,
+    ModelCard,
     SimilarAnswer,
+    TaskStatus,
+    UploadAnswer,
 )
-from earmark.serving.card import Lineage, ModelCard
 from earmark.serving.errors import KINDS
-from earmark.serving.long import LongAnswer, TaskStatus, UploadAnswer
-from earmark.serving.telling import EventAnswer, EventRequest, FeedbackAnswer, FeedbackRequest
+from earmark.serving.telling import EventRequest, FeedbackRequest
 
 _REF = "#/components/schemas/{model}"
 _JSON = "application/json"

@@ -17,11 +17,9 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from earmark.params import load_params
-from earmark.serving.answers import Answer, BatchAnswer, ExplainAnswer, SimilarAnswer
+from earmark.serving.answers import Answer, BatchAnswer, ExplainAnswer, FeedbackAnswer, LongAnswer, SimilarAnswer
 from earmark.serving.door import App, Door, refusal_response
 from earmark.serving.errors import Refusal
-from earmark.serving.long import LongAnswer
-from earmark.serving.telling import FeedbackAnswer
 from earmark.serving.upload import (
     ExplainUpload,
     FeedbackUpload,

@@ -17,13 +17,12 @@ from starlette.routing import Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 
 from earmark.errors import EarmarkError
+from earmark.serving.answers import EventAnswer, TaskStatus
 from earmark.serving.asking import asked, asked_of, parts
 from earmark.serving.card import lineage_of, model_card
 from earmark.serving.door import App, Message, Receive, Scope, Send, answering, refusal_response
 from earmark.serving.errors import Refusal
-from earmark.serving.long import TaskStatus
 from earmark.serving.pipeline import timed
-from earmark.serving.telling import EventAnswer
 from earmark.serving.upload import RECEIVED, received
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from earmark.feedback.event import LONGEST_WORD
+from earmark.serving.answers import FeedbackAnswer, RefusedEvent
 from earmark.serving.records import Predicted, Records
 
 MOST_EVENTS = 1_000
@@ -96,30 +97,6 @@ class FeedbackRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": TELLING})
 
     events: list[JsonValue] = Field(description="Each an `EventRequest`.", min_length=1, max_length=MOST_EVENTS)
-
-
-class RefusedEvent(BaseModel):
-    """An event that was not taken, and why."""
-
-    index: int = Field(ge=0)
-    event_id: str | None
-    reason: str
-
-
-class FeedbackAnswer(BaseModel):
-    """What became of the events, in numbers that add up."""
-
-    accepted: int = Field(description="Kept; the rules of expectations.yaml judge them within a minute.", ge=0)
-    known: int = Field(description="Had been sent before.", ge=0)
-    refused: list[RefusedEvent]
-
-
-class EventAnswer(BaseModel):
-    """What became of one event."""
-
-    event_id: str
-    state: Literal["waiting", "taken", "refused"]
-    reason: str | None
 
 
 def keep(

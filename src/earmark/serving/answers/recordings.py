@@ -1,8 +1,10 @@
-"""What the service answers, typed once: the OpenAPI page, the service, its clients and its page read these shapes."""
+"""What is said of recordings: `/predict`, `/predict_batch`, `/explain`, `/similar`, `/examples`."""
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from earmark.serving.answers.errors import ErrorDetail
 
 EXAMPLE: dict[str, JsonValue] = {
     "prediction_id": "3f0c9a52d1c94c0d8a53b9f06c1f4f0e",
@@ -162,20 +164,6 @@ class Answer(BaseModel):
     content_hash: str = Field(description="SHA-256 of the file, in hexadecimal.")
     duration_s: float = Field(description="Length of the recording, in seconds.", gt=0)
     heard_seconds: float = Field(description="How much of it the model listened to, in seconds.", gt=0)
-
-
-class ErrorDetail(BaseModel):
-    """Why there is no answer."""
-
-    code: str = Field(description="A word for programs; it never changes its meaning.")
-    message: str = Field(description="For people: what was found, what is needed, what helps.")
-    request_id: str = Field(description="Also in the answer's x-request-id header and in the service's log.")
-
-
-class ErrorAnswer(BaseModel):
-    """The one shape of every answer that is not a success."""
-
-    error: ErrorDetail
 
 
 class BatchItem(BaseModel):
