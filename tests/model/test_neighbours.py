@@ -21,7 +21,11 @@ PLACES = RANDOM.normal(size=(300, 8)) * SCALES + 3 * SCALES  # all lean to one s
 
 def table(count: int = 300, **columns: Any) -> pd.DataFrame:
     known: dict[str, Any] = dict.fromkeys(SCHEMA.names)
-    known |= {"track_id": [f"{n:05d}" for n in range(count)], "appeal": np.linspace(0, 1, count)}
+    known |= {
+        "track_id": [f"{n:05d}" for n in range(count)],
+        "content_hash": [f"{n % 290:064x}" for n in range(count)],  # the last ones are copies of the first
+        "appeal": np.linspace(0, 1, count),
+    }
     return pd.DataFrame({**known, **columns}, index=range(count))
 
 
@@ -34,6 +38,13 @@ def brute_force(places: np.ndarray, asked: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def catalogue() -> Neighbours:
     return Neighbours.of(table(), PLACES)
+
+
+class TestWhichTrack:
+    def test_a_file_of_the_catalogue_is_known_by_its_hash_and_of_copies_the_first(self, catalogue):
+        assert catalogue.track_of(f"{7:064x}") == "00007"
+        assert catalogue.track_of(f"{289:064x}") == "00289"
+        assert catalogue.track_of("f" * 64) is None
 
 
 class TestNearest:

@@ -15,6 +15,7 @@ A folder of neighbours holds ``neighbours.json``, ``songs.parquet`` and ``embedd
 
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ EXACT_UP_TO = 20_000  # songs; comparing with each of so many takes about a mill
 SCHEMA = pa.schema(
     [
         pa.field("track_id", pa.string(), nullable=False),
+        pa.field("content_hash", pa.string(), nullable=False),
         pa.field("title", pa.string()),
         pa.field("artist", pa.string()),
         pa.field("genre", pa.string()),
@@ -177,6 +179,15 @@ class Neighbours:
             _neighbour(song, round(float(value), _DIGITS))
             for song, value in zip(told, similarity[nearest], strict=True)
         ]
+
+    def track_of(self, content_hash: str) -> str | None:
+        """The track whose file has this SHA-256, in hexadecimal; None where none has."""
+        return self._tracks.get(content_hash)
+
+    @cached_property
+    def _tracks(self) -> dict[str, str]:
+        hashes, tracks = self.songs["content_hash"].to_pylist(), self.songs["track_id"].to_pylist()
+        return dict(zip(reversed(hashes), reversed(tracks), strict=True))  # of copies the first
 
     def rank(self, share: float) -> float | None:
         """The share of the catalogue's songs of which this model expects less liking than ``share``; ties count half.

@@ -24,6 +24,7 @@ from earmark.params import Params, load_params
 from earmark.serving.answers import Answer, BatchAnswer, BatchItem, ErrorDetail, ExplainAnswer
 from earmark.serving.asking import asked
 from earmark.serving.errors import Refusal
+from earmark.serving.memory import keep_memory
 from earmark.workspace import PARAMS
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Worker:
         from earmark.serving.shadow import Shadow
         from earmark.serving.taking import Taker
 
+        keep_memory()
         # Requests run beside each other, one core each; every one of them spread over all cores would be a quarrel.
         torch.set_num_threads(1)
         self.root, self.threads = root, threads

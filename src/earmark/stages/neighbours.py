@@ -71,7 +71,7 @@ def songs_of(tracks: pd.DataFrame, splits: pd.DataFrame, targets: pd.DataFrame, 
     listeners = told[told["target"] != "popularity"].groupby("track_id")["listeners"].max()
     at = tracks["track_id"]
     parts = splits.set_index("track_id")["split"]
-    return tracks[["track_id", "title", "artist", "genre"]].assign(
+    return tracks[["track_id", "content_hash", "title", "artist", "genre"]].assign(
         part=at.map(parts),
         listeners=at.map(listeners).astype("Int64"),
         liked=at.map(liked["estimate"]),

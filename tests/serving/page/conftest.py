@@ -55,10 +55,10 @@ def standin(_standin: StandIn) -> StandIn:
 
 @pytest.fixture
 def page_url(request: pytest.FixtureRequest) -> str:
-    """Where journeys begin: at the stand-in, or with EARMARK_PAGE_SERVICE=1 at the real service."""
-    if os.environ.get("EARMARK_PAGE_SERVICE") == "1":
-        return str(request.getfixturevalue("served").client.base_url).rstrip("/") + "/"
-    return str(request.getfixturevalue("standin").url)
+    """Where journeys begin: at the real service; with EARMARK_PAGE=standin, to be quick, at the stand-in."""
+    if os.environ.get("EARMARK_PAGE") == "standin":
+        return str(request.getfixturevalue("standin").url)
+    return str(request.getfixturevalue("served").client.base_url).rstrip("/") + "/"
 
 
 @dataclass

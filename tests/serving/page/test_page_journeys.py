@@ -109,6 +109,58 @@ class TestASong:
         heard(page)
 
 
+class TestAgainstTheRealService:
+    """What the stand-in cannot show: that page and service speak of the same things."""
+
+    @pytest.fixture
+    def page(self, visit, served, songs, add) -> Page:
+        page = visit(str(served.client.base_url) + "/")
+        add(page, songs("Slow Harbour", seconds=12))
+        heard(page)
+        return page
+
+    def test_reasons_come_and_can_be_heard(self, page):
+        page.locator(".why-ask button").click()
+        expect(page.locator(".band").first).to_be_visible(timeout=60_000)
+        expect(page.locator(".reason").first).to_be_visible()
+
+    def test_a_champion_without_catalogue_says_so(self, page):
+        expect(page.locator(".similar")).to_contain_text("no catalogue")
+
+    def test_a_thumb_is_kept_and_taken_back(self, page):
+        up = page.get_by_role("button", name="I like it")
+        up.click()
+        expect(page.locator(".thumb-note")).to_contain_text("Kept")
+        up.click()
+        expect(page.locator(".thumb-note")).to_have_text("Taken back.")
+
+    def test_the_way_back_and_the_model_are_told(self, page, served):
+        page.locator(".lineage summary").click()
+        expect(page.locator(".chain li")).to_have_count(5)
+        card = served.client.get("/model").json()
+        expect(page.locator(".chain")).to_contain_text(f"{card['name']} {card['version']}")
+        expect(page.locator(".model")).to_contain_text(f"It knows {len(card['genres'])} genres")
+
+    def test_moments_and_facts_are_those_of_the_answer(self, visit, served, songs, add):
+        page = visit(str(served.client.base_url) + "/")
+        with page.expect_response("**/predict") as response:
+            add(page, songs("Slow Harbour", seconds=12))
+        heard(page)
+        told = response.value.json()
+        expect(page.locator(".moment")).to_have_count(len(told["moments"]))
+        expect(page.locator(".facts .dim + dd").first).to_be_visible()
+        if tempo := told["facts"]["tempo"]:
+            expect(page.locator(".facts")).to_contain_text(f"{tempo['bpm']:.0f}")
+
+    def test_the_interface_page_works_under_its_policy(self, visit, served, songs):
+        page = visit(str(served.client.base_url) + "/api")
+        page.get_by_text("/predict", exact=True).first.click()
+        page.get_by_role("button", name="Try it out").click()
+        page.locator("input[type=file]").set_input_files(songs("Slow Harbour"))
+        page.get_by_role("button", name="Execute").click()
+        expect(page.get_by_text('"version": "7"').first).to_be_visible(timeout=30_000)
+
+
 class TestListening:
     def test_a_moment_plays_from_there(self, visit, page_url, songs, add):
         page = visit(page_url)

@@ -34,7 +34,7 @@ LEVELS = (1 / 3, 1 / 2, 1.0, 2.0, 3.0)
 RELATED = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 1.0, 3 / 2, 2.0, 3.0, 4.0)  # tempi of one metre
 
 # Intercept, then one for each of the signs: fitted by bench/facts.py --fit, see `confidence`.
-WEIGHTS = (5.10, 2.80, -5.25)
+WEIGHTS = (4.71, 3.28, -4.13)
 
 Floats = NDArray[np.float64]
 
