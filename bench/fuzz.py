@@ -1,11 +1,12 @@
 """Twenty thousand uploads that mean no good, one after the other into one running service: what breaks.
 
 Real songs with bytes flipped, cut and spliced, headers that lie, bombs under audio names (`bench/hostile.py`), some in
-broken forms; beside them good songs, whose answers have to stay what they were. Then a thousand uploads that the client
-breaks off in the middle; and a worker that is killed under load.
+broken forms, some to other endpoints than /predict; beside them good songs, whose answers have to stay what they were.
+Then a thousand uploads that the client breaks off in the middle; and a worker that is killed under load.
 
-* ``uploads``; ``status_5xx``: answers that blame the service, of these, or none at all; the numbers of such uploads
-  are in ``failed``, and `hostile` makes each of them again;
+* ``uploads``; ``status_5xx``: answers that blame the service, of these, or none at all (504 says of a file that it took
+  too long); the numbers of such uploads are in ``failed``, and `upload` makes each of them again;
+* ``malformed_answers``: answers to what could be heard all the same that are not what they are declared to be;
 * ``dead_workers``: worker processes that are gone at the end; ``dead_decoders``: decoder processes that hostile files
   took with them (each spoils its own file's answer alone; what is measured is that they may);
 * ``leaked_files``: files in the service's temporary and runtime folders at the end that were not there after the first
@@ -14,8 +15,10 @@ breaks off in the middle; and a worker that is killed under load.
 * ``wrong_answers``: good songs in between that were answered otherwise than at first;
 * ``interrupted``, ``interrupted_5xx``, ``interrupted_then_answered``: good uploads broken off; answers that blame the
   service in its log; good songs answered right afterwards, of 20;
-* ``kill_errors``: of the requests under way when a worker is killed (``kill -9``), those that got no answer or a 5xx;
-  ``kill_recovery_s``: until both workers answer again; ``kill_wrong_answers``: answers that were not right.
+* ``kill_errors``: of ``kill_requests``, under way while a worker is killed (``kill -9``), those that got no answer or a
+  5xx; ``kill_late_errors``: of these, such as began after its death; ``kill_recovery_s``: until the last of them ended;
+  ``kill_replaced_s``: until another worker was ready; ``kill_wrong_answers``: answers that were not right;
+  ``kill_leaked_files``: what the dead worker left behind after that.
 
     make bench-fuzz DATA=path/to/emotify
 """
@@ -27,14 +30,17 @@ import os
 import random
 import signal
 import tempfile
+import threading
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import psutil
+from pydantic import BaseModel, ValidationError
 
 from copies import changes
+from earmark.serving.answers import Answer, BatchAnswer, ExplainAnswer, SimilarAnswer
 from harness import write_result
 from hostile import hostile
 from load import Connections, request_of
@@ -44,7 +50,15 @@ UPLOADS, INTERRUPTED = 20_000, 1_000
 _CLIENTS = 6
 _SETTLED = 1_000
 _GOOD_EVERY = 100
+_PATIENCE_S = 90.0
 _BROKEN_FORM_SHARE = 0.08
+_ENDPOINTS: dict[str, tuple[float, str, type[BaseModel]]] = {  # path: share of the uploads, field, answer
+    "/predict": (0.94, "file", Answer),
+    "/predict_batch": (0.02, "files", BatchAnswer),
+    "/similar": (0.02, "file", SimilarAnswer),
+    "/explain": (0.02, "file", ExplainAnswer),
+}
+_READY = b"Completed async startup hook"
 
 
 def main() -> None:
@@ -112,6 +126,7 @@ def _lossless(song: Path) -> dict[str, bytes]:
         with av.open(file, "w", format=muxer) as container:
             rate = 48_000 if encoder == "libopus" else rate_hz
             stream = container.add_stream(encoder, rate=rate, layout="mono")
+            stream.codec_context.bit_rate = 96_000  # wmav2 has no usual one
             stream.codec_context.open()
             frame = av.AudioFrame.from_ndarray(samples[:1].copy(), format="fltp", layout="mono")
             frame.sample_rate, frame.pts = rate_hz, 0
@@ -132,6 +147,17 @@ def broken_form(number: int, content: bytes) -> bytes:
     for _ in range(draw.choice((1, 2, 8))):
         request[draw.randrange(at, min(len(request), at + 200))] = draw.randrange(256)
     return bytes(request)
+
+
+def upload(number: int, files: dict[str, bytes]) -> tuple[bytes, type[BaseModel]]:
+    """The whole request of that ``number``, and what it is answered with if it can be."""
+    draw = random.Random(number + 1)
+    name, content = hostile(number, files)
+    if draw.random() < _BROKEN_FORM_SHARE:
+        return broken_form(number, content), Answer
+    [path] = draw.choices(list(_ENDPOINTS), [share for share, _, _ in _ENDPOINTS.values()])
+    _, field, answer = _ENDPOINTS[path]
+    return request_of(path, field, name, content), answer
 
 
 class Watch:
@@ -179,8 +205,7 @@ def measure(root: Path, songs: list[Path], first: int, uploads: int) -> tuple[di
         watch = Watch(pid, [temporary, root / ".earmark"])
         fuzzed = asyncio.run(_fuzz(port, files, songs, watch, first, uploads))
         broken_off = asyncio.run(_interrupt(port, songs, root / "log"))
-        killed = _kill(port, songs, watch)
-        time.sleep(1.0)
+        killed = _kill(port, songs, watch, root / "log")
     figures = {name: value for name, value in fuzzed.items() if not isinstance(value, list | dict)}
     notes = {name: value for name, value in fuzzed.items() if isinstance(value, list | dict)}
     return figures | broken_off | killed, notes
@@ -194,23 +219,23 @@ async def _fuzz(
     failed: list[int] = []
     good = [request_of("/predict", "file", path.name, path.read_bytes()) for path in songs[:5]]
     expected = [_genres((await connections.ask(request))[1]) for request in good]
+    assert all(expected)
     workers, numbers = watch.workers(), iter(range(first, first + uploads))
     state: dict[str, Any] = {"peak": 0.0, "base": 0.0, "files": set(), "wrong": 0, "done": 0, "seen": watch.decoders()}
+    malformed: list[int] = []
 
     async def client() -> None:
         for number in numbers:
-            name, content = hostile(number, files)
-            broken = random.Random(number + 1).random() < _BROKEN_FORM_SHARE
-            request = broken_form(number, content) if broken else request_of("/predict", "file", name, content)
+            request, answer = upload(number, files)
             try:
-                status, _ = await asyncio.wait_for(connections.ask(request), 90)
+                status, body = await asyncio.wait_for(connections.ask(request), _PATIENCE_S)
             except TimeoutError:
-                status = 0
-            if status == 0 and broken:  # it closed the connection on a form that it does not wait for
-                status = 400
+                status, body = 0, b""
             statuses[status] += 1
-            if status == 0 or status >= 500:
+            if _blames(status):
                 failed.append(number)
+            elif status == 200 and not _sound(body, answer):
+                malformed.append(number)
             state["done"] += 1
             if state["done"] % _GOOD_EVERY == 0:
                 which = state["done"] // _GOOD_EVERY % len(good)
@@ -228,14 +253,15 @@ async def _fuzz(
     left = watch.files() - state["files"]
     return {
         "uploads": sum(statuses.values()),
-        "status_5xx": sum(count for status, count in statuses.items() if status == 0 or status >= 500),
+        "status_5xx": sum(count for status, count in statuses.items() if _blames(status)),
+        "malformed_answers": len(malformed),
         "dead_workers": len(workers - watch.workers()),
         "leaked_files": len([name for name in left if not name.endswith((".db", ".db-wal", ".db-shm"))]),
         "peak_growth_mib": state["peak"] - state["base"],
         "memory_mib": state["base"],
         "dead_decoders": max(0, len(state["seen"]) - len(watch.decoders())),
         "wrong_answers": state["wrong"],
-        "failed": failed[:50],
+        "failed": [*failed, *malformed][:50],
         "statuses": {str(status): count for status, count in sorted(statuses.items())},
     }
 
@@ -269,34 +295,47 @@ async def _interrupt(port: int, songs: list[Path], log: Path) -> dict[str, float
     }
 
 
-def _kill(port: int, songs: list[Path], watch: Watch) -> dict[str, float]:
+def _kill(port: int, songs: list[Path], watch: Watch, log: Path) -> dict[str, float]:
     """A worker dies under load."""
-    import threading
-
     told: list[dict[str, Any]] = []
     songs = songs[:5]
-    before = watch.workers()
+    ready, victim = log.read_bytes().count(_READY), min(watch.workers())
     expected = load(port, songs, 2.0, clients=1, bodies=True)
     truth = {each["file"]: _genres(each["body"].encode()) for each in expected if each["status"] == 200}
     loading = threading.Thread(target=lambda: told.extend(load(port, songs, 40.0, clients=4, bodies=True)))
     loading.start()
     time.sleep(5.0)
-    victim = min(before)
     os.kill(victim, signal.SIGKILL)
     killed_at = time.time()
-    while len(watch.workers() - {victim}) < len(before) and time.time() - killed_at < 60:
-        time.sleep(0.2)
+    while log.read_bytes().count(_READY) == ready and time.time() - killed_at < _PATIENCE_S:
+        time.sleep(0.1)
+    replaced_s = time.time() - killed_at
     loading.join()
-    bad = [each for each in told if each["status"] == 0 or each["status"] >= 500]
+    bad = [each for each in told if _blames(each["status"])]
     good = [each for each in told if each["status"] == 200]
-    wrong = [each for each in good if not _alike(_genres(each["body"].encode()), truth.get(each["file"], {}))]
+    wrong = [each for each in good if not _alike(_genres(each["body"].encode()), truth[each["file"]])]
     last = max((each["at"] + each["took"] for each in bad), default=killed_at)
     return {
         "kill_requests": len(told),
         "kill_errors": len(bad),
+        "kill_late_errors": len([each for each in bad if each["at"] > killed_at]),
         "kill_wrong_answers": len(wrong),
         "kill_recovery_s": max(0.0, last - killed_at),
+        "kill_replaced_s": replaced_s,
+        "kill_leaked_files": len([name for name in watch.files() if f"/{victim}-" in name]),
     }
+
+
+def _blames(status: int) -> bool:
+    return status == 0 or (status >= 500 and status != 504)
+
+
+def _sound(body: bytes, kind: type[BaseModel]) -> bool:
+    """Whether an answer has all that it should have, and no number in it is none."""
+    try:
+        return isinstance(kind.model_validate_json(body, strict=True), kind)
+    except ValidationError:
+        return False
 
 
 def _genres(body: bytes) -> dict[str, float]:

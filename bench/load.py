@@ -44,7 +44,7 @@ class Connections:
         """Status and body; status 0 where the connection broke."""
         connection = None
         try:
-            connection = self._free.pop() if self._free else await asyncio.open_connection("127.0.0.1", self._port)
+            connection = await self._connection()
             reader, writer = connection
             writer.write(request)
             head = await reader.readuntil(b"\r\n\r\n")
@@ -60,6 +60,18 @@ class Connections:
             if connection is not None:
                 connection[1].close()
             return 0, b""
+        except asyncio.CancelledError:
+            if connection is not None:
+                connection[1].close()
+            raise
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        while self._free:
+            reader, writer = self._free.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()  # nobody used it for a while, so the server ended it
+        return await asyncio.open_connection("127.0.0.1", self._port)
 
 
 async def run(plan: dict[str, Any]) -> list[dict[str, Any]]:

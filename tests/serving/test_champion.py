@@ -74,7 +74,8 @@ class TestWhatLiesBesideThePredictor:
     def test_neighbours_are_read_into_memory(self, root):
         folder = self.folder(root)
         places = np.array([[1.0, 0.0, 0.2], [0.0, 1.0, 0.1], [-1.0, -1.0, 0.3]])
-        songs = pd.DataFrame({name: [None] * 3 for name in SCHEMA.names} | {"track_id": ["a", "b", "c"]}, dtype=object)
+        told = {each.name: [None] * 3 if each.nullable else ["a", "b", "c"] for each in SCHEMA}
+        songs = pd.DataFrame(told, dtype=object)
         Neighbours.of(songs, places).save(folder / "neighbours")
         champion = FolderSource(folder, name="earmark").load()
         shutil.rmtree(folder)

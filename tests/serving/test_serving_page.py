@@ -73,7 +73,9 @@ def catalogue(dims: int) -> Neighbours:
         "tags": [{"tag": "feeling---calmness", "share": 0.4}],
         "appeal": 0.5,
     }
-    songs = pd.DataFrame([song | {"track_id": f"jig/{name}"} for name in "abc"], columns=SCHEMA.names)
+    songs = pd.DataFrame(
+        [song | {"track_id": f"jig/{name}", "content_hash": name * 64} for name in "abc"], columns=SCHEMA.names
+    )
     return Neighbours.of(songs, np.random.default_rng(1).normal(size=(3, dims)))
 
 

@@ -5,7 +5,10 @@ each keeps what it has summed up so far in a tag of its own, and whoever reports
 with the number of recordings as their step. Reported twice, or by two at once, the numbers stay right.
 """
 
+import csv
+import io
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
@@ -122,7 +125,7 @@ def report(
         against: The champion.
         worker: Names the worker, never the same again.
         sums: All that it has compared of this pair; one recording at least.
-        examples: Disagreements that it has not reported yet.
+        examples: Disagreements among them.
 
     Returns:
         The run's id.
@@ -130,18 +133,39 @@ def report(
     Raises:
         RegistryError: MLflow cannot be reached.
     """
+    from mlflow.exceptions import MlflowException
+
     with reaching(root) as client:
-        experiment, pair = _experiment(client, params, root), f"{version} beside {against}"
-        run_id = _run_of(client, params, experiment, version, against, worker)
-        client.set_tag(run_id, f"{_SUMS}{worker}", sums.to_json())
-        told: dict[str, Sums] = {}
-        for run in _runs_of(client, experiment, pair):
-            told |= {who: its for who, its in _sums_in(run).items() if its.compared > told.get(who, Sums()).compared}
-        _log(client, run_id, sum(told.values(), Sums()))
-        if examples:
-            _append(client, run_id, worker, examples)
-        client.set_terminated(run_id, "FINISHED")  # what is logged is whole; the next report goes on
+        experiment = _experiment(client, params, root)
+        for last in (False, True):
+            run_id = _run_of(client, params, experiment, version, against, worker)
+            try:
+                _tell(client, experiment, run_id, f"{version} beside {against}", worker, sums, examples)
+                break
+            except MlflowException as error:
+                # Who had made this run beside another one has just removed it.
+                if last or error.error_code != "INVALID_PARAMETER_VALUE":
+                    raise
     return run_id
+
+
+def _tell(
+    client: "MlflowClient",
+    experiment: str,
+    run_id: str,
+    pair: str,
+    worker: str,
+    sums: Sums,
+    examples: Sequence[Disagreement],
+) -> None:
+    client.set_tag(run_id, f"{_SUMS}{worker}", sums.to_json())
+    told: dict[str, Sums] = {}
+    for run in _runs_of(client, experiment, pair):
+        told |= {who: its for who, its in _sums_in(run).items() if its.compared > told.get(who, Sums()).compared}
+    _log(client, run_id, sum(told.values(), Sums()))
+    if examples:  # a table for each worker, so that none overwrites another's rows; MLflow's page shows it
+        client.log_text(run_id, _table(examples), f"disagreements/{worker}.csv")
+    client.set_terminated(run_id, "FINISHED")  # what is logged is whole; the next report goes on
 
 
 def _run_of(client: "MlflowClient", params: Params, experiment: str, version: str, against: str, worker: str) -> str:
@@ -193,8 +217,6 @@ def _sums_in(run: Any) -> dict[str, Sums]:
 
 
 def _log(client: "MlflowClient", run_id: str, total: Sums) -> None:
-    import time
-
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
@@ -202,10 +224,9 @@ def _log(client: "MlflowClient", run_id: str, total: Sums) -> None:
     client.log_batch(run_id, metrics=metrics)
 
 
-def _append(client: "MlflowClient", run_id: str, worker: str, examples: Sequence[Disagreement]) -> None:
-    """A table for each worker, so that none overwrites another's rows."""
-    columns: dict[str, list[Any]] = {each.name: [] for each in fields(Disagreement)}
-    for example in examples:
-        for name, value in asdict(example).items():
-            columns[name].append(value)
-    client.log_table(run_id, columns, f"disagreements/{worker}.json")
+def _table(examples: Sequence[Disagreement]) -> str:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(each.name for each in fields(Disagreement))
+    table.writerows(astuple(example) for example in examples)
+    return text.getvalue()

@@ -68,7 +68,6 @@ class _Pair:
     sums: "Sums"
     reported: int = 0
     examples: "list[Disagreement]" = field(default_factory=list)
-    told: int = 0  # of the examples
 
     @property
     def waiting(self) -> int:
@@ -302,7 +301,7 @@ class Shadow:
                     against=against,
                     worker=self._worker,
                     sums=pair.sums,
-                    examples=pair.examples[pair.told :],
+                    examples=pair.examples,
                 )
             except Exception as error:  # whatever MLflow, its database or its artefacts' store may raise
                 said = f"{type(error).__name__}: {error}"
@@ -311,7 +310,7 @@ class Shadow:
                 self._trouble = said
                 self._report_again_at = self._clock() + REPORT_S
                 return
-            pair.reported, pair.told = pair.sums.compared, len(pair.examples)
+            pair.reported = pair.sums.compared
         if self._trouble is not None:
             self._trouble = None
             logger.info("what the shadow found is logged in MLflow again")

@@ -27,8 +27,7 @@ from starlette.staticfiles import StaticFiles
 
 import earmark.serving
 from earmark.adapters.supervisor import free_port
-from earmark.serving.answers import Answer, ExplainAnswer, SimilarAnswer
-from earmark.serving.answers import Lineage, ModelCard
+from earmark.serving.answers import Answer, ExplainAnswer, Lineage, ModelCard, SimilarAnswer
 from earmark.serving.errors import KINDS
 from earmark.serving.headers import answer_headers
 

@@ -124,8 +124,16 @@ class TestAgainstTheRealService:
         expect(page.locator(".band").first).to_be_visible(timeout=60_000)
         expect(page.locator(".reason").first).to_be_visible()
 
-    def test_a_champion_without_catalogue_says_so(self, page):
-        expect(page.locator(".similar")).to_contain_text("no catalogue")
+    def test_the_nearest_songs_are_those_of_its_catalogue(self, page, served):
+        expect(page.locator(".similar-song").first).to_be_visible()
+        assert page.locator(".similar-song").count() == min(10, served.client.get("/model").json()["catalogue_songs"])
+
+    def test_its_examples_stand_there_with_their_licences(self, visit, served):
+        examples = served.client.get("/examples").json()
+        page = visit(str(served.client.base_url) + "/")
+        expect(page.locator(".example")).to_have_count(len(examples))
+        for at, example in enumerate(examples):
+            expect(page.locator(".example").nth(at)).to_contain_text(example["licence"])
 
     def test_a_thumb_is_kept_and_taken_back(self, page):
         up = page.get_by_role("button", name="I like it")
@@ -136,8 +144,8 @@ class TestAgainstTheRealService:
 
     def test_the_way_back_and_the_model_are_told(self, page, served):
         page.locator(".lineage summary").click()
-        expect(page.locator(".chain li")).to_have_count(5)
         card = served.client.get("/model").json()
+        expect(page.locator(".chain li").first).to_be_visible()
         expect(page.locator(".chain")).to_contain_text(f"{card['name']} {card['version']}")
         expect(page.locator(".model")).to_contain_text(f"It knows {len(card['genres'])} genres")
 
