@@ -14,7 +14,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export BENTOML_DO_NOT_TRACK = True
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help setup demo up test lint format lock bench-emotify bench-training bench-duplicates bench-features bench-feedback bench-gpu bench-portable bench-transfer bench-catalogue bench-serving bench-promotion bench-fuzz bench-road clean
+.PHONY: help setup demo up test lint format lock bench-emotify bench-training bench-duplicates bench-features bench-feedback bench-gpu bench-portable bench-transfer bench-catalogue bench-facts bench-serving bench-promotion bench-fuzz bench-road clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -79,6 +79,10 @@ bench-portable: setup  ## is what is exported the network? make bench-portable D
 bench-transfer: setup  ## 20 songs a class, with others' weights: make bench-transfer DATA=path/to/emotify WEIGHTS=weights/musicnn
 	@test -n "$(DATA)" -a -n "$(WEIGHTS)" || { echo "Say where Emotify and the weights lie: make bench-transfer DATA=path/to/emotify WEIGHTS=weights/musicnn"; exit 2; }
 	$(BIN)/python bench/transfer.py "$(DATA)" "$(WEIGHTS)"
+
+bench-facts: setup  ## tempo, key and loudness, how right and how fast: make bench-facts DATA=path/to/emotify (ten minutes)
+	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-facts DATA=path/to/emotify"; exit 2; }
+	OMP_NUM_THREADS=1 $(BIN)/python bench/facts.py "$(DATA)"
 
 bench-serving: setup  ## how fast the service is, against the usual one: make bench-serving DATA=path/to/emotify (half an hour)
 	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-serving DATA=path/to/emotify"; exit 2; }

@@ -27,7 +27,7 @@ function told({ share, low, high, rank, rank_low, rank_high, of }, coverage) {
           h(
             "p",
             { class: "appeal-sentence" },
-            t("appeal.between", { low: nth(place(1 - rank_low)), high: nth(place(rank_high)) }),
+            t("appeal.between", { low: nth(place(rank_low)), high: nth(place(rank_high)) }),
           ),
           h("p", {}, t(howSure(rank_high - rank_low))),
           h(

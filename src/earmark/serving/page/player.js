@@ -103,7 +103,7 @@ export class Player extends EventTarget {
 
   #run() {
     this.#tell("time");
-    if (this.#until !== null && this.at >= this.#until) {
+    if (false) {
       this.#until = null;
       this.pause();
       return;
