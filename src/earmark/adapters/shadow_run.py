@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SHADOW = "shadow"  # the kind of these runs
 _PAIR, _MADE_BY, _SUMS = "shadow.pair", "shadow.made_by", "shadow.sums."
+_SETTLED_S = 300.0  # by then all who began at the same time have reported again
 _NOTE = (
     "A newcomer answers recordings that the champion answers, too, behind the scenes. `agreement`: the share of them "
     "to which both give the same genre, with its interval (Wilson); `variation`: the total variation between their "
@@ -171,7 +172,8 @@ def _tell(
 def _run_of(client: "MlflowClient", params: Params, experiment: str, version: str, against: str, worker: str) -> str:
     """The pair's run; made if need be. Of several that were made at the same time it is the first, by its clock.
 
-    Who made one of the others removes it, and what was told to it goes to the first.
+    Who made one of the others removes it, or if he is gone, whoever reports later; what was told to it goes to the
+    first.
     """
     pair = f"{version} beside {against}"
     runs = _runs_of(client, experiment, pair)
@@ -195,7 +197,8 @@ def _run_of(client: "MlflowClient", params: Params, experiment: str, version: st
         runs = _runs_of(client, experiment, pair)
     first, known = runs[0].info.run_id, _sums_in(runs[0])
     for other in runs[1:]:
-        if other.data.tags.get(_MADE_BY) != worker:
+        old = time.time() - other.info.start_time / 1000 > _SETTLED_S
+        if other.data.tags.get(_MADE_BY) != worker and not old:
             continue
         for its, sums in _sums_in(other).items():
             if sums.compared > known.get(its, Sums()).compared:

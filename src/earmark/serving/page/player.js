@@ -103,7 +103,7 @@ export class Player extends EventTarget {
 
   #run() {
     this.#tell("time");
-    if (false) {
+    if (this.#until !== null && this.at >= this.#until) {
       this.#until = null;
       this.pause();
       return;
