@@ -238,17 +238,18 @@ async def _fuzz(
             elif status == 200 and not _sound(body, answer):
                 malformed.append(number)
             state["done"] += 1
-            if state["done"] % _GOOD_EVERY == 0:
-                which = state["done"] // _GOOD_EVERY % len(good)
+            done = state["done"]
+            if done % _GOOD_EVERY == 0:
+                which = done // _GOOD_EVERY % len(good)
                 _, body = await connections.ask(good[which])
                 state["wrong"] += int(not _alike(_genres(body), expected[which]))
                 state["seen"] |= await asyncio.to_thread(watch.decoders)
                 memory = await asyncio.to_thread(watch.memory_mib)
-                if state["done"] <= _SETTLED:
+                if done <= _SETTLED:
                     state["base"], state["files"] = max(state["base"], memory), watch.files()
                 state["peak"] = max(state["peak"], memory)
-            if state["done"] % 1_000 == 0:
-                print(f"{state['done']:6d}  {dict(sorted(statuses.items()))}  {state['peak']:.0f} MiB", flush=True)
+            if done % 1_000 == 0:
+                print(f"{done:6d}  {dict(sorted(statuses.items()))}  {state['peak']:.0f} MiB", flush=True)
 
     await asyncio.gather(*(client() for _ in range(_CLIENTS)))
     left = watch.files() - state["files"]

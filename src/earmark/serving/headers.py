@@ -96,10 +96,17 @@ def check_origin(method: str, headers: Mapping[bytes, bytes], allowed: Sequence[
     if site in (b"same-origin", b"none"):
         return
     host = headers.get(b"host", b"").decode("latin-1")
-    if site is None and (not origin or urlsplit(origin).netloc.lower() == host.lower()):
+    if site is None and (not origin or _host_of(origin) == host.lower()):
         return
     raise Refusal(
         "forbidden",
         "Another host's page may not ask this service. If it should, whoever runs the service adds its origin to "
         "service.cors_origins in params.yaml.",
     )
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # no address at all
+        return None

@@ -118,10 +118,7 @@ def keep(
         try:
             event = EventRequest.model_validate(raw)
         except ValidationError as error:
-            given = raw.get("event_id") if isinstance(raw, dict) else None
-            refused.append(
-                RefusedEvent(index=index, event_id=given if isinstance(given, str) else None, reason=_why(error))
-            )
+            refused.append(RefusedEvent(index=index, event_id=_event_id(raw), reason=_why(error)))
             continue
         prediction = None
         if event.prediction_id is not None and (prediction := records.prediction(event.prediction_id)) is None:
@@ -155,6 +152,18 @@ def _row(event: EventRequest, prediction: Predicted | None, track_of: Callable[[
         **song,
     }
     return {name: value for name, value in row.items() if value is not None}
+
+
+def _event_id(raw: JsonValue) -> str | None:
+    """The id of what is no event, if it can be said: JSON may hold halves of letters, which no text can."""
+    given = raw.get("event_id") if isinstance(raw, dict) else None
+    if not isinstance(given, str):
+        return None
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        return None
+    return given
 
 
 def _why(error: ValidationError) -> str:

@@ -13,7 +13,7 @@ export default {
   "welcome.title": "What does the model hear in your song?",
   "welcome.lead": "Genre, feelings, tempo and key, how it may be liked; how sure all of that is, and why.",
   "foot.kept":
-    "The recording is not kept. What stays is its hash and the answer, so that each answer can be traced to its model.",
+    "The recording is not kept. What stays is its hash and what the model made of it, so that each answer can be traced.",
 
   intake: "Add songs",
   drop: "Drop a song here, or several",
