@@ -115,6 +115,11 @@ def _gzip_bomb() -> bytes:
     return gzip.compress(bytes(100_000_000), mtime=0)
 
 
+def hostile_archives() -> dict[str, bytes]:
+    """Archives that are large when they are unpacked, under names of songs."""
+    return {"bomb.mp3": _zip_bomb(), "bomb.flac": _gzip_bomb()}
+
+
 def _xml_bomb(draw: random.Random) -> bytes:
     """The billion laughs."""
     lines = ['<!ENTITY l0 "lol">', *(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))]
@@ -173,8 +178,13 @@ def _id3(draw: random.Random) -> bytes:
 
 def _boxes(draw: random.Random) -> bytes:
     """MP4 boxes within boxes, deeper than anybody needs."""
+    return nested_boxes(draw.choice((10, 1_000, 5_000)), draw)
+
+
+def nested_boxes(depth: int, draw: random.Random) -> bytes:
+    """MP4 boxes within boxes."""
     content = b""
-    for _ in range(draw.choice((10, 1_000, 5_000))):
+    for _ in range(depth):
         content = struct.pack(">I", len(content) + 8) + draw.choice((b"moov", b"trak", b"udta", b"meta")) + content
         if len(content) > 100_000:
             break

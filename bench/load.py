@@ -107,7 +107,7 @@ async def run(plan: dict[str, Any]) -> list[dict[str, Any]]:
     while at - start < plan["seconds"]:
         await asyncio.sleep(max(0.0, at - time.time()))
         waiting.append(asyncio.ensure_future(one()))
-        at += draw.expovariate(plan["rate"])
+        at += draw.expovariate(plan["rate"]) if plan.get("random", True) else 1 / plan["rate"]
     await asyncio.gather(*waiting)
     return told
 

@@ -122,6 +122,7 @@ def make_project(root: Path) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     params = yaml.safe_load((CHECKOUT / "params.yaml").read_text())
     params["service"] |= {"max_bytes": MAX_BYTES, "max_seconds": MAX_SECONDS, "follow_seconds": FOLLOW_SECONDS}
+    params["service"]["requests_per_minute"] = 0  # all that a test asks comes from one address
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     for name in ("bentofile.yaml", "expectations.yaml"):
         shutil.copy(CHECKOUT / name, root)

@@ -16,11 +16,11 @@ class Asked:
 
     Attributes:
         sticky: What the client wants to be known by, so that all its requests are answered by the same version.
-        as_png: Whether a picture is asked for.
+        form: ``json``, ``png``, or what else was asked for.
     """
 
     sticky: str | None = None
-    as_png: bool = False
+    form: str = "json"
 
 
 NOTHING = Asked()
@@ -35,8 +35,9 @@ def asked_of(headers: list[tuple[bytes, bytes]], query: bytes) -> Asked:
     """
     told = {name: value for name, value in headers if name in (_KEY, b"accept")}
     sticky = told.get(_KEY, b"")[:200].decode("latin-1") or None
-    chosen = _fields(query.decode("latin-1")).get("format", [""])[0] if query else ""
-    return Asked(sticky, chosen == "png" or (not chosen and b"image/png" in told.get(b"accept", b"")))
+    chosen = _fields(query.decode("latin-1")).get("format") if query else None
+    accepted = "png" if b"image/png" in told.get(b"accept", b"") else "json"
+    return Asked(sticky, accepted if chosen is None else ", ".join(chosen))
 
 
 def parts(query: str, name: str) -> str:
@@ -46,13 +47,13 @@ def parts(query: str, name: str) -> str:
         Refusal: It is missing, or there are several.
     """
     found = _fields(query).get(name, [])
-    if len(found) != 1:
-        raise Refusal("invalid", f"`{name}` is {'there more than once' if found else 'missing'}: …?{name}=…")
+    if len(found) != 1 or not found[0]:
+        raise Refusal("invalid", f"`{name}` is {'there more than once' if len(found) > 1 else 'missing'}: …?{name}=…")
     return found[0]
 
 
 def _fields(query: str) -> dict[str, list[str]]:
     try:
-        return parse_qs(query, max_num_fields=_MOST_FIELDS)
+        return parse_qs(query, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError:
         raise Refusal("malformed", f"The query has more than the {_MOST_FIELDS} fields that are accepted.") from None

@@ -8,6 +8,7 @@ its tasks are, in its own folder, where every other worker can look, and which g
 import asyncio
 import contextlib
 import json
+import logging
 import re
 import shutil
 import time
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from earmark.errors import ToolError
 from earmark.files import write_json
 from earmark.params import Service
 from earmark.serving import metrics
@@ -31,13 +33,15 @@ if TYPE_CHECKING:
     from earmark.serving.pipeline import Pipeline
 
 PIECE_SECONDS = 60.0
-_KEPT_S = 3_600.0  # an upload that no task has asked for
+_KEPT_S, _KEPT_WHEN_FULL_S = 3_600.0, 60.0  # an upload that no task has asked for, or that stands still
 _MOST_UPLOADS, _MOST_TASKS = 8, 8  # waiting, in one worker
 _SPARE_BYTES = 1_000_000_000  # that an upload leaves on the disk
 _STEP_BYTES = 64 << 20
 _GENRES, _TAGS = 5, 8
 _ID = re.compile(r"[0-9a-f]{32}")
 _UPLOADS, _TASKS = "uploads", "tasks"
+
+logger = logging.getLogger("bentoml.earmark")
 
 
 class Uploads:
@@ -49,8 +53,8 @@ class Uploads:
     """
 
     def __init__(self, own: Path, limits: Service) -> None:
-        self._own = own / _UPLOADS
-        self._own.mkdir(exist_ok=True)
+        self.own = own / _UPLOADS
+        self.own.mkdir(exist_ok=True)
         self._all = own.parent
         self._limits = limits
 
@@ -60,11 +64,10 @@ class Uploads:
         Raises:
             Refusal: It is too large, empty, or there is no room.
         """
-        self._tidy()
-        if len(list(self._own.iterdir())) >= _MOST_UPLOADS:
+        if self._tidied() >= _MOST_UPLOADS:
             raise Refusal("overloaded", "Many uploads wait for their tasks already. Try again in a minute.")
         upload_id = uuid.uuid4().hex
-        part, size, checked = self._own / f"{upload_id}.part", 0, 0
+        part, size, checked = self.own / f"{upload_id}.part", 0, 0
         loop = asyncio.get_running_loop()
         try:
             with part.open("wb") as file:
@@ -78,12 +81,15 @@ class Uploads:
                         )
                     if size >= checked:
                         checked = size + _STEP_BYTES
-                        if shutil.disk_usage(self._own).free < _SPARE_BYTES:
+                        if shutil.disk_usage(self.own).free < _SPARE_BYTES:
                             raise Refusal("overloaded", "There is no room for an upload now. Try again later.")
                     await loop.run_in_executor(None, file.write, chunk)
             if not size:
                 raise Refusal("empty", "The body is empty (0 bytes). Send the file: curl --data-binary @mix.mp3 …")
-            part.replace(self._own / upload_id)
+            part.replace(self.own / upload_id)
+        except OSError as error:
+            logger.error("uploads cannot be stored: %s", error)
+            raise Refusal("overloaded", "There is no room for an upload now. Try again later.") from None
         finally:
             part.unlink(missing_ok=True)
         return UploadAnswer(upload_id=upload_id, bytes=size)
@@ -96,15 +102,33 @@ class Uploads:
         """
         found = list(self._all.glob(f"*/{_UPLOADS}/{upload_id}")) if _ID.fullmatch(upload_id) else []
         if not found:
-            raise Refusal(
-                "unknown_task", "No upload has this id. Uploads wait an hour for their task; send the file again."
-            )
+            raise _no_upload()
         return found[0]
 
-    def _tidy(self) -> None:
-        for path in self._own.iterdir():
-            if time.time() - path.stat().st_mtime > _KEPT_S:
-                path.unlink(missing_ok=True)
+    def take(self, upload_id: str, into: Path) -> None:
+        """Hand the upload over to a task, as the file ``into``.
+
+        Raises:
+            Refusal: There is none.
+        """
+        try:
+            self.find(upload_id).replace(into)
+        except FileNotFoundError:
+            raise _no_upload() from None
+
+    def _tidied(self) -> int:
+        """How many wait, once those are gone that have waited for too long."""
+        paths = list(self.own.iterdir())
+        kept_s = _KEPT_S if len(paths) < _MOST_UPLOADS else _KEPT_WHEN_FULL_S
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > kept_s:
+                    path.unlink()
+        return len(list(self.own.iterdir()))
+
+
+def _no_upload() -> Refusal:
+    return Refusal("unknown_task", "No upload has this id. Uploads wait an hour for their task; send the file again.")
 
 
 @dataclass(frozen=True)
@@ -163,21 +187,24 @@ class Tasks:
         Raises:
             Refusal: There is no such upload, it is too long, the task was cancelled, or too many wait.
             AudioError: It cannot be decoded.
+            ToolError: Nothing can be decoded now; the upload waits again.
         """
         if self._waiting >= _MOST_TASKS:
             raise Refusal("busy", "Many long recordings wait already. Try again in some minutes.")
         task_id = task_id if _ID.fullmatch(task_id) else uuid.uuid4().hex
-        said = _Said(task_id, self._own / f"{task_id}.json")
+        said, held = _Said(task_id, self._own / f"{task_id}.json"), self._own / f"{task_id}.upload"
         self._waiting += 1
         metrics.TASKS.inc()
         said.write(0.0, None)
         try:
+            self._uploads.take(upload_id, held)
             async with self._turn:
-                path = self._uploads.find(upload_id)
-                answer = await self._listen(path, said, champion)
-            path.unlink(missing_ok=True)
-            return answer
+                return await self._listen(held, said, champion)
+        except ToolError:
+            held.replace(self._uploads.own / upload_id)
+            raise
         finally:
+            held.unlink(missing_ok=True)
             self._waiting -= 1
             metrics.TASKS.dec()
             said.path.unlink(missing_ok=True)

@@ -23,7 +23,7 @@ from earmark.serving.card import lineage_of, model_card
 from earmark.serving.door import App, Message, Receive, Scope, Send, answering, refusal_response
 from earmark.serving.errors import Refusal
 from earmark.serving.pipeline import timed
-from earmark.serving.upload import RECEIVED, received
+from earmark.serving.upload import RECEIVED, received, upload_id_of
 
 if TYPE_CHECKING:
     from earmark.serving.worker import Worker
@@ -38,8 +38,6 @@ _BENTOML = frozenset(
         "/similar",
         "/feedback",
         "/predict_long",
-        "/predict_long/submit",
-        "/predict_long/retry",
         "/docs.json",
         "/schema.json",
         "/livez",
@@ -49,6 +47,8 @@ _BENTOML = frozenset(
     }
 )
 _RECORDINGS = frozenset({"/predict", "/predict_batch", "/explain", "/similar"})
+_SUBMIT, _RESULT = "/predict_long/submit", "/predict_long/get"
+_TASKS = frozenset({_SUBMIT, "/predict_long/retry"})
 _STATIC = "/static_content/"
 BUSY = "The service is working on as many requests as it can. Try again in a second."
 
@@ -99,7 +99,10 @@ class Site:
         if path in _RECORDINGS and scope["method"] == "POST":
             await self._recordings(scope, receive, send)
             return
-        if path in _BENTOML or path.startswith(_STATIC):
+        if path in _TASKS and scope["method"] == "POST":
+            await self._task(scope, receive, send)
+            return
+        if path in _BENTOML or path in _TASKS or path.startswith(_STATIC):
             await self._app(scope, receive, send)
             return
         refusal = Refusal("not_found", f"There is nothing at {path[:100]}. The page at /api lists what there is.")
@@ -122,6 +125,25 @@ class Site:
             await self._app({**scope, RECEIVED: form}, _after(receive), send)
         finally:
             await request.close()
+
+    async def _task(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have BentoML begin a task, if there is anything to begin with: it keeps whatever it is sent for a day."""
+        request = Request(scope, receive)
+        try:
+            if scope["path"] == _SUBMIT:
+                upload_id = await upload_id_of(request)
+                self._ready().uploads.find(upload_id)
+                body = json.dumps({"upload_id": upload_id}).encode()
+                headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+                inner, rest = {**scope, "headers": headers}, _after(receive, body)
+            else:
+                parts(request.url.query, "task_id")
+                await self._ended(Request({**scope, "method": "GET", "path": _RESULT}, receive))
+                inner, rest = dict(scope), receive
+        except Refusal as refusal:
+            await refusal_response(refusal)(scope, receive, send)
+            return
+        await self._app(inner, rest, send)
 
     def _ready(self) -> "Worker":
         service = self._service()
@@ -198,12 +220,19 @@ class Site:
 
     async def _result(self, request: Request) -> Response:
         parts(request.url.query, "task_id")
+        status, told = await self._ended(request)
+        return JSONResponse(told, status_code=status)
+
+    async def _ended(self, request: Request) -> tuple[int, Any]:
+        """A task's own answer, or its own refusal.
+
+        Raises:
+            Refusal: There is no such task, or it is not done yet.
+        """
         status, told = await self._within(request)
-        if status == 400:
-            raise Refusal("not_ready", "The task is not done yet. GET /predict_long/status says how far it is.")
-        if status == 404:
-            raise _no_task()
-        return JSONResponse(told, status_code=status)  # the task's own answer, or its own refusal
+        if status in (400, 404) and "refusal" not in told:
+            raise _no_task() if status == 404 else _not_done()
+        return status, told
 
     async def _cancel(self, request: Request) -> Response:
         task_id = parts(request.url.query, "task_id")
@@ -230,8 +259,8 @@ class Site:
             return status, {}
 
 
-def _after(receive: Receive) -> Receive:
-    """What comes after the body of a request that was read: its end, and then whatever the server says."""
+def _after(receive: Receive, body: bytes = b"") -> Receive:
+    """What comes after the body of a request that was read: another, its end, and then whatever the server says."""
     ended = False
 
     async def rest() -> Message:
@@ -239,7 +268,7 @@ def _after(receive: Receive) -> Receive:
         if ended:
             return await receive()
         ended = True
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.request", "body": body, "more_body": False}
 
     return rest
 
@@ -254,8 +283,11 @@ class _Files(StaticFiles):
         try:
             response = await super().get_response(path, scope)
         except HTTPException as error:
-            kind = "method_not_allowed" if error.status_code == 405 else "not_found"
-            return refusal_response(Refusal(kind, "The page has no such file."))
+            if error.status_code == 405:
+                refused = refusal_response(Refusal("method_not_allowed", "The page's files can only be read, by GET."))
+                refused.headers["allow"] = "GET, HEAD"
+                return refused
+            return refusal_response(Refusal("not_found", "The page has no such file."))
         response.headers.update(_FRESH)
         return response
 
@@ -276,6 +308,10 @@ def _file(name: str) -> Callable[[Request], Awaitable[Response]]:
 
 def _json(content: BaseModel) -> Response:
     return Response(content.model_dump_json(), media_type="application/json")
+
+
+def _not_done() -> Refusal:
+    return Refusal("not_ready", "The task is not done yet. GET /predict_long/status says how far it is.")
 
 
 def _no_task() -> Refusal:

@@ -17,7 +17,9 @@ from earmark.serving.answers import FeedbackAnswer, RefusedEvent
 from earmark.serving.records import Predicted, Records
 
 MOST_EVENTS = 1_000
-_Name = Annotated[str, Field(min_length=1, max_length=500)]
+EVENT_ID = r"^[A-Za-z0-9._:\-]{1,64}$"
+_NO_NUL = r"^[^\x00]*$"  # which PostgreSQL takes into no text
+_Name = Annotated[str, Field(min_length=1, max_length=500, pattern=_NO_NUL)]
 
 TELLING: dict[str, JsonValue] = {
     "events": [
@@ -46,7 +48,7 @@ class EventRequest(BaseModel):
 
     event_id: str = Field(
         description="Of your own choice, never used twice: what is sent again under the same id counts once.",
-        pattern=r"^[A-Za-z0-9._:\-]{1,64}$",
+        pattern=EVENT_ID,
     )
     kind: Literal["play", "skip", "like", "dislike", "rating", "feeling", "tag"]
     prediction_id: str | None = Field(None, description="The song that this answer was about.", max_length=64)
@@ -57,7 +59,9 @@ class EventRequest(BaseModel):
     value: float | None = Field(
         None, description="like, dislike, feeling: 1 yes, 0 no, null takes it back; rating: from 0 worst to 1 best."
     )
-    word: str | None = Field(None, description="Of a feeling or tag.", min_length=1, max_length=LONGEST_WORD)
+    word: str | None = Field(
+        None, description="Of a feeling or tag.", min_length=1, max_length=LONGEST_WORD, pattern=_NO_NUL
+    )
     ms_played: int | None = Field(None, description="For how long it sounded, in milliseconds.", ge=0, le=2**53)
     listener: _Name | None = Field(
         None, description="Who, as you call them; only a keyed hash is kept. Without: somebody new for each prediction."

@@ -5,12 +5,13 @@ name, nothing else, and never raise: the endpoint answers a refusal as it answer
 """
 
 import json
+import logging
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from bentoml import IODescriptor
 from bentoml.validators import ContentType
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
@@ -21,9 +22,13 @@ from earmark.serving.telling import FeedbackRequest
 
 FILE, FILES = "file", "files"
 MOST_SIMILAR = 100
+MOST_CHARACTERS = 200  # of a text in a form
 _MAX_FIELDS = 32
+_MAX_FIELD_BYTES = 65_536  # of one that is no file, and so stays in memory
 RECEIVED = "earmark.form"  # in the ASGI scope: a form that was read before
 _REMEDY = f"Send the audio file as the form field `{FILE}`, for example with curl -F {FILE}=@song.mp3 …/predict."
+
+logger = logging.getLogger("bentoml.earmark")
 
 _Audio = Annotated[Path, ContentType("audio/*")]
 _FILE_HELP = (
@@ -40,7 +45,8 @@ class SongUpload(IODescriptor):
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> Self:
         """The file of ``request`` or a `Refusal`, as the field ``file``; nothing is decoded yet."""
-        return await _read(cls, request, lambda form: {"file": one_file(form)}, "file")
+        made: Self = await _read(cls, request, lambda form: {"file": one_file(form)}, "file")
+        return made
 
 
 class SongsUpload(IODescriptor):
@@ -51,7 +57,8 @@ class SongsUpload(IODescriptor):
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> Self:
         """As `SongUpload`, for all files."""
-        return await _read(cls, request, lambda form: {"files": all_files(form)}, "files")
+        made: Self = await _read(cls, request, lambda form: {"files": all_files(form)}, "files")
+        return made
 
 
 class ExplainUpload(IODescriptor):
@@ -72,7 +79,8 @@ class ExplainUpload(IODescriptor):
                 "rather_than": text(form, "rather_than"),
             }
 
-        return await _read(cls, request, told, "file")
+        made: Self = await _read(cls, request, told, "file")
+        return made
 
 
 class SimilarUpload(IODescriptor):
@@ -88,15 +96,17 @@ class SimilarUpload(IODescriptor):
 
         def told(form: FormData) -> dict[str, Any]:
             prediction_id = text(form, "prediction_id")
-            if prediction_id is not None and FILE in form:
-                raise Refusal("invalid", f"The form has both `{FILE}` and `prediction_id`. Send one of them.")
+            if "prediction_id" in form and (FILE in form or prediction_id is None):
+                found = f"both `{FILE}` and `prediction_id`" if FILE in form else "an empty `prediction_id`"
+                raise Refusal("invalid", f"The form has {found}. Send one of them.")
             return {
                 "file": None if prediction_id is not None else one_file(form),
                 "prediction_id": prediction_id,
                 "count": _count(text(form, "count")),
             }
 
-        return await _read(cls, request, told, "file")
+        made: Self = await _read(cls, request, told, "file")
+        return made
 
 
 class FeedbackUpload(IODescriptor, FeedbackRequest):
@@ -109,22 +119,39 @@ class FeedbackUpload(IODescriptor, FeedbackRequest):
             found: Any = _fields(cls, await _json(request))["events"]
         except Refusal as refusal:
             found = refusal
-        return cls.model_construct(events=found)
+        made: Self = cls.model_construct(events=found)
+        return made
 
 
-class LongRequest(IODescriptor):
+class LongBody(BaseModel):
+    """An upload to be listened to."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    upload_id: str = Field(description="As `POST /uploads` answered it.", pattern="^[0-9a-f]{32}$")
+
+
+class LongRequest(IODescriptor, LongBody):
     """The body of `POST /predict_long`: JSON with the id of an upload."""
-
-    upload_id: str = Field(description="As `POST /uploads` answered it.")
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> Self:
         """The id or a `Refusal`, as the field ``upload_id``."""
         try:
-            found: Any = _fields(cls, await _json(request))["upload_id"]
+            found: Any = await upload_id_of(request)
         except Refusal as refusal:
             found = refusal
-        return cls.model_construct(upload_id=found)
+        made: Self = cls.model_construct(upload_id=found)
+        return made
+
+
+async def upload_id_of(request: Request) -> str:
+    """What the body of `POST /predict_long/submit` names.
+
+    Raises:
+        Refusal: It is no body of this kind.
+    """
+    return str(_fields(LongRequest, await _json(request))["upload_id"])
 
 
 async def _read(cls: Any, request: Request, told: Any, first: str) -> Any:
@@ -156,9 +183,16 @@ async def _form(request: Request) -> FormData:
         kind = repr(declared[:100]) if declared else "nothing"
         raise Refusal("malformed", f"The body is declared as {kind}, not as multipart/form-data. {_REMEDY}")
     try:
-        return await request.form(max_files=request.scope.get("earmark.max_files", 8), max_fields=_MAX_FIELDS)
+        return await request.form(
+            max_files=request.scope.get("earmark.max_files", 8),
+            max_fields=_MAX_FIELDS,
+            max_part_size=_MAX_FIELD_BYTES,
+        )
     except Refusal:
         raise
+    except OSError as error:
+        logger.error("uploads cannot be stored: %s", error)
+        raise Refusal("overloaded", "There is no room for an upload now. Try again later.") from None
     except ClientDisconnect:
         raise Refusal("interrupted", "The upload ended before its end. Send it again.") from None
     except (MultiPartException, HTTPException) as error:
@@ -235,8 +269,8 @@ def text(form: FormData, name: str) -> str | None:
         raise Refusal("invalid", f"The field `{name}` should hold one text.")
     if not found or not found[0]:
         return None
-    if len(str(found[0])) > 200:
-        raise Refusal("invalid", f"The field `{name}` is longer than 200 characters.")
+    if len(str(found[0])) > MOST_CHARACTERS:
+        raise Refusal("invalid", f"The field `{name}` is longer than {MOST_CHARACTERS} characters.")
     return str(found[0])
 
 

@@ -191,9 +191,8 @@ class Worker:
             outcome = refusal.code
             raise
         except AudioError as error:
-            refusal = Refusal(refusal_code(error), str(error))
-            outcome = refusal.code
-            raise refusal from None
+            outcome = refusal_code(error)
+            raise Refusal(outcome, str(error)) from None
         except ToolError as error:
             logger.error("decoders cannot be started: %s", error)
             outcome = "overloaded"
@@ -303,6 +302,8 @@ class Worker:
 
         if isinstance(file, Refusal):
             raise file
+        if (form := asked.get().form) not in ("json", "png"):
+            raise Refusal("invalid", f"`format` is {form[:20]!r}; an explanation comes as json or png.")
         champion = self.chosen()
         predictor = champion.predictor
         network = predictor.network
@@ -332,7 +333,7 @@ class Worker:
                 steps=_EXPLAIN_STEPS,
             )
             told = explain_answer(why, rather_than, champion)
-            return picture_of(told) if asked.get().as_png else told
+            return picture_of(told) if form == "png" else told
 
         context = contextvars.copy_context()
         found = await asyncio.get_running_loop().run_in_executor(self.patient, lambda: context.run(explained))
@@ -399,6 +400,9 @@ class Worker:
             return await self.tasks.run(task_id, upload_id, self.chosen())
         except AudioError as error:
             raise Refusal(refusal_code(error), str(error)) from None
+        except ToolError as error:
+            logger.error("decoders cannot be started: %s", error)
+            raise Refusal("overloaded", "Recordings cannot be decoded now. Try again in a second.") from None
 
 
 def refusal_code(error: AudioError) -> str:

@@ -5,7 +5,7 @@ has gone is ended and replaced; the file that it had is the only one that suffer
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, BinaryIO
 
@@ -103,7 +103,7 @@ class Decoders:
 
     async def stream(
         self, file: BinaryIO | bytes, *, sample_rate_hz: int, block_seconds: float, max_seconds: float | None = None
-    ) -> AsyncIterator[Block]:
+    ) -> AsyncGenerator[Block, None]:
         """The same samples in blocks, each as long as asked for, but the last.
 
         While a block is at work, the decoder prepares the next one and no more: whatever the length, memory is bounded.
