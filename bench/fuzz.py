@@ -11,7 +11,8 @@ Then a thousand uploads that the client breaks off in the middle; and a worker t
   took with them (each spoils its own file's answer alone; what is measured is that they may), by the service's log;
 * ``leaked_files``: files in the service's temporary and runtime folders at the end that were not there after the first
   thousand uploads;
-* ``peak_growth_mib``: the most memory of all processes of the service together, above what it was by then;
+* ``peak_growth_mib``: the most memory of all processes of the service together, above what it was by then; the course
+  of it, after each thousand, is in ``memory_mib_by_thousands``;
 * ``wrong_answers``: good songs in between that were answered otherwise than at first;
 * ``interrupted``, ``interrupted_5xx``, ``interrupted_then_answered``: good uploads broken off; answers that blame the
   service in its log; good songs answered right afterwards, of 20;
@@ -227,6 +228,7 @@ async def _fuzz(
     workers, numbers = watch.workers(), iter(range(first, first + uploads))
     state: dict[str, Any] = {"peak": 0.0, "base": 0.0, "files": set(), "wrong": 0, "done": 0}
     malformed: list[int] = []
+    course: list[int] = []
 
     async def client() -> None:
         for number in numbers:
@@ -251,7 +253,8 @@ async def _fuzz(
                     state["base"], state["files"] = max(state["base"], memory), watch.files()
                 state["peak"] = max(state["peak"], memory)
             if done % 1_000 == 0:
-                print(f"{done:6d}  {dict(sorted(statuses.items()))}  {state['peak']:.0f} MiB", flush=True)
+                course.append(round(memory))
+                print(f"{done:6d}  {dict(sorted(statuses.items()))}  {memory:.0f} MiB", flush=True)
 
     await asyncio.gather(*(client() for _ in range(_CLIENTS)))
     left = watch.files() - state["files"]
@@ -264,6 +267,7 @@ async def _fuzz(
         "peak_growth_mib": state["peak"] - state["base"],
         "memory_mib": state["base"],
         "wrong_answers": state["wrong"],
+        "memory_mib_by_thousands": course,
         "failed": [*failed, *malformed][:50],
         "statuses": {str(status): count for status, count in sorted(statuses.items())},
     }

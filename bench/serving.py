@@ -65,7 +65,10 @@ def main() -> None:
 def measure(root: Path, files: list[Path], seconds: float, rounds: int, cores: int) -> dict[str, float]:
     """Throughput of the three in turn; then the service at 70 %, and at twice its top."""
     model, log = root / CHAMPION, root / "log"
-    floors, usual, tuned, ours = [], [], [], []
+    floors: list[float] = []
+    usual: list[float] = []
+    tuned: list[float] = []
+    ours: list[float] = []
     clients = dict.fromkeys(("usual", "tuned", "ours"), 0)
     for number in range(rounds):
         floors.append(floor(model, files, seconds, cores))
@@ -124,7 +127,7 @@ def _top(port: int, files: list[Path], seconds: float, clients: dict[str, int], 
 def _answered(told: list[dict[str, Any]]) -> float:
     good = [each for each in told if each["status"] == 200]
     span = max(each["at"] + each["took"] for each in told) - min(each["at"] for each in told)
-    return len(good) / span
+    return len(good) / float(span)
 
 
 def quality(trained: Emotify, root: Path, files: list[Path], cores: int) -> dict[str, float]:

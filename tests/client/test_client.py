@@ -287,9 +287,7 @@ class TestLongRecordings:
         path = tmp_path / "set.mp3"
         path.write_bytes(bytes(3_000_000))
         told = []
-        service = Played(
-            self.UPLOADED, self.SUBMITTED, state("in_progress", 20.0), state("completed", 60.0), LONG
-        )
+        service = Played(self.UPLOADED, self.SUBMITTED, state("in_progress", 20.0), state("completed", 60.0), LONG)
         answer = service.client().predict_long(path, progress=told.append, poll_s=0.0)
         assert answer.duration_s == 60.0
         upload = service.asked[0]

@@ -48,9 +48,7 @@ def champion(neighbours=None, role="champion"):
 
 
 def answered(prediction=PREDICTION, **how):
-    told = answer_of(
-        prediction, champion(**how), prediction_id="p", facts=NOTHING, content_hash="c", duration_s=9.5
-    )
+    told = answer_of(prediction, champion(**how), prediction_id="p", facts=NOTHING, content_hash="c", duration_s=9.5)
     return Answer.model_validate(told.model_dump())  # it is what it is declared to be
 
 

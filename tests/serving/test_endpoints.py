@@ -97,9 +97,7 @@ class TestExplain:
         moments = post(served, "/explain", files={"file": SONG}).json()["moments"]
         assert moments[0]["start_s"] == 0.0
         assert moments[-1]["end_s"] == pytest.approx(3.0, abs=0.1)
-        assert all(
-            one["end_s"] == pytest.approx(two["start_s"]) for one, two in itertools.pairwise(moments)
-        )
+        assert all(one["end_s"] == pytest.approx(two["start_s"]) for one, two in itertools.pairwise(moments))
 
     def test_the_most_probable_genre_is_explained_unless_another_is_named(self, served):
         best = served.predict(SONG).json()["genres"][0]["genre"]
@@ -114,6 +112,10 @@ class TestExplain:
     def test_an_unknown_genre_is_refused_with_those_that_there_are(self, served):
         message = refused(post(served, "/explain", files={"file": SONG}, data={"genre": "polka"}), 422, "invalid")
         assert all(label in message for label in LABELS)
+
+    @pytest.mark.parametrize("query", ["format=svg", "format=", "format=json&format=png"])
+    def test_another_form_of_answer_is_refused(self, served, query):
+        refused(post(served, f"/explain?{query}", files={"file": SONG}), 422, "invalid")
 
     def test_a_genre_against_itself_is_refused(self, served):
         data = {"genre": "reel", "rather_than": "reel"}
@@ -147,6 +149,11 @@ class TestSimilar:
 
     def test_an_unknown_id_is_refused(self, served):
         refused(post(served, "/similar", files={"prediction_id": (None, "f" * 32)}), 404, "unknown_prediction")
+
+    @pytest.mark.parametrize("prediction_id", ["", "f" * 32])
+    def test_a_file_and_an_id_are_one_too_many(self, served, prediction_id):
+        form = {"file": SONG, "prediction_id": (None, prediction_id)}
+        refused(post(served, "/similar", files=form), 422, "invalid")
 
 
 class TestModelAndLineage:
@@ -286,9 +293,24 @@ class TestLongRecordings:
         refused_as = served.client.get("/predict_long/get", params={"task_id": task_id})
         assert (refused_as.status_code, refused_as.json()["error"]["code"]) == (415, "not_audio")
 
-    def test_an_upload_that_is_not_there_fails_with_its_reason(self, served):
-        task_id = self.submit(served, "0" * 32)
-        assert self.wait(served, task_id).status == "failed"
+    def test_a_task_for_an_upload_that_is_not_there_is_refused_at_once(self, served):
+        response = post(served, "/predict_long/submit", json={"upload_id": "0" * 32})
+        refused(response, 404, "unknown_task")
+
+    def test_a_task_that_is_done_can_be_asked_for_again_but_its_upload_is_gone(self, served):
+        query = {"task_id": self.submit(served, self.upload(served, SONG))}
+        assert self.wait(served, query["task_id"]).status == "completed"
+        again = post(served, "/predict_long/retry", params=query).json()
+        assert self.wait(served, again["task_id"]).status == "failed"
+        gone = served.client.get("/predict_long/get", params={"task_id": again["task_id"]})
+        assert "upload" in refused(gone, 404, "unknown_task")
+
+    def test_a_task_that_is_not_done_is_not_done_twice(self, served):
+        query = {"task_id": self.submit(served, self.upload(served, silence_flac(3_000.0)))}
+        refused(post(served, "/predict_long/retry", params=query), 409, "not_ready")
+        refused(served.client.get("/predict_long/get", params=query), 409, "not_ready")
+        served.client.put("/predict_long/cancel", params=query)
+        self.wait(served, query["task_id"])
 
     def test_a_cancelled_task_ends(self, served):
         upload_id = self.upload(served, silence_flac(3_000.0))

@@ -44,7 +44,7 @@ class Body:
         receive: Where it comes from.
         declared: Its length in bytes; None: unknown.
         most: Bytes that are accepted, a form's own not counted.
-        seconds: In which it has to come in, beyond one for each megabyte.
+        seconds: In which it has to come in, beyond one for each megabyte that did.
         refuse: Tells the caller at once, however long whatever waits for the body takes to give up.
 
     Attributes:
@@ -133,7 +133,7 @@ class Body:
         return refusal
 
     def _allowed_s(self) -> float:
-        return self._seconds + (self.declared or self.received) / _MEGABYTE
+        return self._seconds + self.received / _MEGABYTE  # not by what is declared, which costs nothing
 
     def _too_large(self) -> Refusal:
         return Refusal(

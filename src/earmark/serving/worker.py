@@ -249,7 +249,7 @@ class Worker:
             appeal=None if answer.appeal is None else answer.appeal.share,
             unlike=answer.unlike,
             abstains=answer.abstains,
-            embedding=heard.told.embedding,
+            embedding=heard.told.embedding.astype("float32"),
         )
         with timed("record"):
             if not await self.records.keep(row):
@@ -317,7 +317,8 @@ class Worker:
                     "invalid", f"The model knows no genre {name[:60]!r}; it knows {', '.join(predictor.labels)}."
                 )
         answer, heard, _ = await self._answered("explain", file, champion)
-        label = genre or answer.genres[0].genre
+        label, log_mel = genre or answer.genres[0].genre, heard.inputs.log_mel
+        assert log_mel is not None  # a network hears nothing else
         if label == rather_than:
             raise Refusal("invalid", f"{label!r} cannot be held against itself. Leave `rather_than` out.")
 
@@ -326,7 +327,7 @@ class Worker:
 
             why = explain_song(
                 network,
-                heard.inputs.log_mel,
+                log_mel,
                 label,
                 rather_than=rather_than,
                 excerpts=min(_EXPLAIN_EXCERPTS, max(1, math.ceil(answer.duration_s / network.how.excerpt_seconds))),
@@ -362,7 +363,7 @@ class Worker:
                     f"That prediction was made by version {prediction.version}; version {champion.version} answers "
                     "now. Send the file again.",
                 )
-            embedding = prediction.embedding
+            embedding = prediction.embedding.astype("float64")
         neighbours = champion.neighbours
         if neighbours is None:
             raise Refusal("no_catalogue", "The champion came without its catalogue, so nothing is near to it.")

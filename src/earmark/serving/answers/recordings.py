@@ -102,7 +102,9 @@ class TempoAnswer(BaseModel):
     """Beats a minute."""
 
     bpm: float = Field(gt=0)
-    confidence: float = Field(description="How often such a tempo is right, to 4 % and but for a factor of 2 or 3.", ge=0, le=1)
+    confidence: float = Field(
+        description="How often such a tempo is right, to 4 % and but for a factor of 2 or 3.", ge=0, le=1
+    )
 
 
 class KeyAnswer(BaseModel):
