@@ -14,7 +14,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export BENTOML_DO_NOT_TRACK = True
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help setup demo up test lint format lock bench-emotify bench-training bench-duplicates bench-features bench-feedback bench-gpu bench-portable bench-transfer bench-catalogue bench-facts bench-serving bench-promotion bench-fuzz bench-road clean
+.PHONY: help setup demo up test lint format lock bench-emotify bench-training bench-duplicates bench-features bench-feedback bench-gpu bench-portable bench-transfer bench-catalogue bench-facts bench-serving bench-batching bench-promotion bench-fuzz bench-road clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -87,6 +87,10 @@ bench-facts: setup  ## tempo, key and loudness, how right and how fast: make ben
 bench-serving: setup  ## how fast the service is, against the usual one: make bench-serving DATA=path/to/emotify (half an hour)
 	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-serving DATA=path/to/emotify"; exit 2; }
 	$(BIN)/python bench/serving.py "$(DATA)"
+
+bench-batching: setup  ## who puts concurrent requests together: make bench-batching DATA=path/to/emotify (two minutes)
+	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-batching DATA=path/to/emotify"; exit 2; }
+	$(BIN)/python bench/batching.py "$(DATA)"
 
 bench-promotion: setup  ## ten changes of the champion under load: make bench-promotion DATA=path/to/emotify
 	@test -n "$(DATA)" || { echo "Say where Emotify lies: make bench-promotion DATA=path/to/emotify"; exit 2; }

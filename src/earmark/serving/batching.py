@@ -2,7 +2,7 @@
 
 Nothing ever waits for company: while one batch is computed the next one gathers, so batches grow with the load and a
 lone request goes at once. BentoML's own dispatcher counts requests, not excerpts, and holds them back by what they
-waited before, which under load leaves the processor idle (docs/serving.md has the figures).
+waited before, which under load leaves the processor idle (`bench/batching.py`).
 """
 
 import asyncio
