@@ -1,6 +1,6 @@
 """Excerpts of concurrent requests, computed together by earmark's batcher and by BentoML's own dispatcher.
 
-So many clients ask a network again and again, each about 16 excerpts, as one song has; what is computed, and by what, is
+So many clients ask a network again and again, each about 16 excerpts, as one song has; what is computed, and how, is
 the same, only who puts requests together differs. The two take turns in so many rounds; medians are compared.
 
 * ``songs_per_s_batcher``, ``songs_per_s_dispatcher``: by `earmark.serving.batching.Batcher`, and by BentoML's

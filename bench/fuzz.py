@@ -44,7 +44,7 @@ from pydantic import BaseModel, ValidationError
 from copies import changes
 from earmark.serving.answers import Answer, BatchAnswer, ExplainAnswer, SimilarAnswer
 from harness import write_result
-from hostile import hostile
+from hostile import hostile, many_channels
 from load import Connections, request_of
 from served import ROOT, earmark_service, emotify, excerpts, load, project
 
@@ -102,7 +102,11 @@ def in_all_formats(songs: list[Path]) -> dict[str, bytes]:
         recording = decode(song, max_seconds=4.0)
         found[suffix] = kinds[name].make(recording.waveform.numpy(), recording.sample_rate_hz, draw)
     whole = songs[-1].read_bytes()
-    return found | {"cut.mp3": whole[: len(whole) // 3]} | _lossless(songs[0])
+    surround = {
+        "surround.m4a": many_channels("aac", "mp4", "7.1"),
+        "sixteen.wv": many_channels("wavpack", "wv", "hexadecagonal"),
+    }
+    return found | {"cut.mp3": whole[: len(whole) // 3]} | _lossless(songs[0]) | surround
 
 
 def _lossless(song: Path) -> dict[str, bytes]:

@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from functools import cache
+from typing import Any
 
 Songs = Mapping[str, bytes]  # suffix → a whole file of that format
 
@@ -26,6 +27,28 @@ def hostile(number: int, songs: Songs) -> tuple[str, bytes]:
     for _ in range(draw.choice((1, 1, 1, 2, 4))):
         content = draw.choice(CHANGES)(content, draw, songs)
     return f"{number}.{draw.choice(sorted(songs))}", bytes(content)
+
+
+def many_channels(codec: str, container: str, layout: str, seconds: float = 3.0) -> bytes:
+    """A tone on more channels than most programs think of, each at a level of its own; a file's bytes."""
+    import av
+    import numpy as np
+
+    channels = av.AudioLayout(layout).nb_channels
+    tone = 0.5 * np.sin(np.arange(round(48_000 * seconds)) / 17)
+    samples = tone * (1 + np.arange(channels))[:, None] / channels
+    frame = av.AudioFrame.from_ndarray(samples.T.reshape(1, -1).astype(np.float32), format="flt", layout=layout)
+    frame.sample_rate, frame.pts = 48_000, 0
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as out:
+        stream: Any = out.add_stream(codec, rate=48_000, layout=layout)
+        stream.codec_context.open()
+        context = stream.codec_context
+        into = av.AudioResampler(context.format, context.layout, 48_000, frame_size=context.frame_size or 1_024)
+        for part in [*into.resample(frame), *into.resample(None)]:
+            out.mux(stream.encode(part))
+        out.mux(stream.encode(None))
+    return file.getvalue()
 
 
 def flipped(content: bytearray, draw: random.Random, songs: Songs) -> bytearray:

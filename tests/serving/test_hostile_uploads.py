@@ -49,6 +49,15 @@ def bench():
 
 
 @pytest.fixture(scope="module")
+def songs(bench, recordings) -> dict[str, bytes]:
+    """Whole files, of every format, and two of more channels than most."""
+    return recordings | {
+        "surround.m4a": bench.many_channels("aac", "mp4", "7.1"),
+        "sixteen.wv": bench.many_channels("wavpack", "wv", "hexadecagonal"),
+    }
+
+
+@pytest.fixture(scope="module")
 def expected(served) -> dict:
     return said(served.predict(SONG))
 
@@ -131,21 +140,26 @@ class TestBrokenFiles:
         }
         assert {"answered", "not_audio", "cut_off", "unreadable"} <= told.keys()  # it is no other test by accident
 
-    def test_each_is_answered_or_refused_for_what_it_is(self, served, bench, recordings):
-        self.send(served, bench, recordings, range(20))
-        before = open_files(served)
-        self.check(self.send(served, bench, recordings, FEW))
+    def test_whole_ones_are_answered(self, served, songs):
+        for suffix, content in songs.items():
+            assert outcome(served.predict(content)) == "answered", suffix
+
+    def test_each_is_answered_or_refused_for_what_it_is(self, served, bench, songs):
+        self.send(served, bench, songs, range(20))
+        before, begun = open_files(served), len(served.log.read_text())
+        self.check(self.send(served, bench, songs, FEW))
+        assert "died on a file" not in served.log.read_text()[begun:]
         served.wait_until(lambda: open_files(served) <= before + 2 * CLIENTS, seconds=20)
 
     @pytest.mark.long
-    def test_so_are_thousands(self, served, bench, recordings):
-        self.check(self.send(served, bench, recordings, MANY))
+    def test_so_are_thousands(self, served, bench, songs):
+        self.check(self.send(served, bench, songs, MANY))
 
     @pytest.mark.parametrize("endpoint", ["predict_batch", "explain", "similar"])
-    def test_the_other_endpoints_stand_them_too(self, served, bench, recordings, endpoint):
+    def test_the_other_endpoints_stand_them_too(self, served, bench, songs, endpoint):
         field = "files" if endpoint == "predict_batch" else "file"
         for number in range(1_000, 1_040):
-            name, content = bench.hostile(number, recordings)
+            name, content = bench.hostile(number, songs)
             response = served.client.post(f"/{endpoint}", files={field: (name, content)})
             assert response.status_code in (200, 400, 413, 415, 422), (number, response.text)
 
@@ -166,8 +180,8 @@ class TestBombs:
         content = dict(bench.BOMBS)[name](random.Random(1))
         assert outcome(served.predict(content, name=name)) in ("not_audio", "empty")
 
-    def test_thirty_two_bad_files_get_thirty_two_reasons(self, served, bench, recordings):
-        contents = [content for _, content in (bench.hostile(number, recordings) for number in range(500, 700))]
+    def test_thirty_two_bad_files_get_thirty_two_reasons(self, served, bench, songs):
+        contents = [content for _, content in (bench.hostile(number, songs) for number in range(500, 700))]
         bad = [each for each in contents if len(each) < 60_000][:32]
         response = served.client.post("/predict_batch", files=[("files", (f"{n}.mp3", bad[n])) for n in range(32)])
         items = BatchAnswer.model_validate(response.json()).items

@@ -9,6 +9,10 @@ import numpy.typing as npt
 Samples = npt.NDArray[np.float32]  # (channels, time)
 Listener = Callable[[Samples, Any], None]
 
+_KINDS: dict[str, Any] = {
+    **{"u8": np.uint8, "s16": np.int16, "s32": np.int32, "s64": np.int64},
+    **{"flt": np.float32, "dbl": np.float64},
+}
 _CHUNK_SAMPLES = 1 << 16  # handled at once: a step of Python for each frame of 26 ms would take as long as decoding
 
 
@@ -79,11 +83,14 @@ def joined(frames: Iterator[Any], samples_at: Callable[[int, int], int]) -> Iter
 
 def stored(frame: Any) -> npt.NDArray[Any]:
     """A frame's numbers as decoded, shape ``(channels, time)`` or, interleaved, ``(1, time * channels)``."""
-    if frame.format.name.startswith("s64"):  # which PyAV does not convert
-        planes = [np.frombuffer(plane, np.int64) for plane in frame.planes]
-        return np.stack(planes)[:, : frame.samples * (frame.layout.nb_channels if frame.format.is_packed else 1)]
-    numbers: npt.NDArray[Any] = frame.to_ndarray()
-    return numbers
+    from av.audio.plane import AudioPlane
+
+    # Not `frame.planes` or `to_ndarray`: PyAV looks there for a mark of the end, which there is none behind the eighth
+    # channel and beyond, and takes what follows in memory for sound (7.1 surround ends the process).
+    planes, numbers = (frame.layout.nb_channels, 1) if frame.format.is_planar else (1, frame.layout.nb_channels)
+    kind = _KINDS[frame.format.name.removesuffix("p")]
+    memory: list[Any] = [AudioPlane(frame, plane) for plane in range(planes)]
+    return np.stack([np.frombuffer(plane, kind, numbers * frame.samples) for plane in memory])
 
 
 def to_float(frame: Any) -> Samples:
