@@ -41,9 +41,7 @@ DESCRIPTION = (
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 # Two at least, so that one that dies leaves another; each holds the models in memory.
 WORKERS = int(os.environ.get("EARMARK_WORKERS") or max(2, min(_CORES, 8)))
-# For computing, and as many decoders, in each worker. Two at least: requests do not come to the workers evenly, and one
-# that has two at a time takes both cores while the other rests.
-THREADS = int(os.environ.get("EARMARK_THREADS") or max(2, math.ceil(_CORES / WORKERS)))
+THREADS = math.ceil(_CORES / WORKERS)  # for computing, and as many decoders, in each worker
 # Above this a request is refused at once (429), which is kinder than a queue that ends in time-outs.
 MAX_CONCURRENCY = max(2 * WORKERS, min(16 * _CORES, 128))
 PLACES = math.ceil(MAX_CONCURRENCY / WORKERS)
