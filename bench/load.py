@@ -4,7 +4,8 @@
 
 The plan: ``port``, ``path``, ``field``, ``files`` (paths, sent in turn), ``seconds``, and either ``clients`` (so many
 ask again and again, each as soon as it has its answer: a closed loop) or ``rate`` (so many requests a second, at random
-times, or evenly where ``random`` is false, whatever becomes of the others: an open loop; ``seed``). ``bodies``: whether the answers are kept.
+times, or evenly where ``random`` is false, whatever becomes of the others: an open loop; ``seed``). ``bodies``: whether
+the answers are kept.
 
 The outcome: for each request when it began and how long it took, in seconds, the status (0: no answer at all), and the
 answer if it is kept.

@@ -41,7 +41,9 @@ DESCRIPTION = (
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 # Two at least, so that one that dies leaves another; each holds the models in memory.
 WORKERS = int(os.environ.get("EARMARK_WORKERS") or max(2, min(_CORES, 8)))
-THREADS = math.ceil(_CORES / WORKERS)  # for computing, and as many decoders, in each worker
+# For computing, and as many decoders, in each worker. Two at least: connections do not come to the workers evenly, and
+# one that has several keeps both cores busy while the other has none.
+THREADS = max(2, math.ceil(_CORES / WORKERS))
 # Above this a request is refused at once (429), which is kinder than a queue that ends in time-outs.
 MAX_CONCURRENCY = max(2 * WORKERS, min(16 * _CORES, 128))
 PLACES = math.ceil(MAX_CONCURRENCY / WORKERS)
