@@ -34,7 +34,7 @@ from earmark.model.predictor import load_predictor
 from earmark.params import load_params
 from earmark.workspace import CHAMPION, PARAMS
 from harness import write_result
-from served import ROOT, earmark_service, emotify, excerpts, load, project
+from served import ROOT, earmark_service, emotify, excerpts, load, project, with_graph
 
 PROMOTIONS = 10
 _BETWEEN_S = 12.0
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def other(predictor: NetworkPredictor) -> NetworkPredictor:
-    """The same with other weights in the last layer, so that it answers otherwise; computed by torch."""
+    """The same with other weights in the last layer, so that it answers otherwise."""
     networks = []
     for number, network in enumerate(predictor.networks):
         changed = type(network)(
@@ -75,7 +75,7 @@ def other(predictor: NetworkPredictor) -> NetworkPredictor:
         torch.manual_seed(number)
         torch.nn.init.normal_(changed.genre.weight, std=0.3)
         networks.append(changed.eval())
-    return dataclasses.replace(predictor, networks=tuple(networks), graph=None)
+    return with_graph(dataclasses.replace(predictor, networks=tuple(networks)))
 
 
 def register(root: Path, predictors: list[NetworkPredictor]) -> list[str]:

@@ -63,10 +63,14 @@ def emotify(data: Path) -> Emotify:
         train.run(_params(params, fold, None), root)
     predictor = load_predictor(root / NETWORK)
     assert isinstance(predictor, NetworkPredictor)
+    return Emotify(with_graph(predictor), load_material(root, params.frontend), root)
+
+
+def with_graph(predictor: NetworkPredictor) -> NetworkPredictor:
+    """With its networks as ONNX beside it, as a registered version has them."""
     with tempfile.TemporaryDirectory() as folder:
         export_excerpts(predictor, Path(folder) / "excerpts.onnx")
-        graph = (Path(folder) / "excerpts.onnx").read_bytes()
-    return Emotify(dataclasses.replace(predictor, graph=graph), load_material(root, params.frontend), root)
+        return dataclasses.replace(predictor, graph=(Path(folder) / "excerpts.onnx").read_bytes())
 
 
 def project(root: Path, predictor: NetworkPredictor, **service: Any) -> Path:

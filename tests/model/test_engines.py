@@ -15,7 +15,15 @@ from predictor_tools import TAGS, made_predictor
 from earmark.errors import ModelError
 from earmark.model.answers import ExcerptAnswers
 from earmark.model.network import engines
-from earmark.model.network.engines import TOLERANCE, Engine, by_onnx, difference, fastest, made_excerpts
+from earmark.model.network.engines import (
+    TOLERANCE,
+    Engine,
+    Measured,
+    by_onnx,
+    difference,
+    fastest,
+    made_excerpts,
+)
 from earmark.model.network.predictor import NetworkPredictor, eager
 from earmark.model.portable.excerpts import export_excerpts
 from model_tools import made_network, noise
@@ -222,6 +230,19 @@ class TestFastest:
         ("how", "why"),
         [("rounded", "differs by 0"), ("no numbers", "differs by nan"), ("swapped", "differs"), ("fails", "no memory")],
     )
+    def test_what_is_known_to_be_fastest_is_taken_and_no_other_tried(self, graphs):
+        network = replace(shaped("network"), graph=graphs("network"))
+        found = fastest(network, known=Measured("fused", 2, 1.0, 0.0))
+        assert (found.engine, found.predictor.engine.name, found.predictor.engine.batch) == ("fused", "fused", 2)
+        assert {each.name for each in found.measured} == {"fused", "eager"}
+
+    def test_but_not_if_it_is_wrong_for_this_one(self, graphs):
+        other = copy.deepcopy(shaped("network"))
+        torch.nn.init.normal_(other.networks[0].genre.weight)
+        found = fastest(replace(other, graph=graphs("network")), known=Measured("onnx", 6, 1.0, 0.0))
+        assert found.engine in ("fused", "eager")
+        assert found.measured[-1].name == "onnx" and found.measured[-1].refused
+
     def test_what_is_quick_but_wrong_is_refused(self, how, why, monkeypatch):
         network = shaped("network")
         rounded = copy.deepcopy(network.networks[0]).bfloat16()

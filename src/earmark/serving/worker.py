@@ -28,6 +28,7 @@ from earmark.serving.memory import keep_memory
 from earmark.workspace import PARAMS
 
 if TYPE_CHECKING:
+    from earmark.model.network.engines import Measured
     from earmark.serving.champion import Champion
     from earmark.serving.pipeline import Heard
 
@@ -64,6 +65,7 @@ class Worker:
         # Requests run beside each other, one core each; every one of them spread over all cores would be a quarrel.
         torch.set_num_threads(1)
         self.root, self.threads = root, threads
+        self._fastest: dict[Any, Measured] = {}  # by the shape of the networks
         self.working = 0  # recordings that somebody waits for
         self.params: Params = load_params(root / PARAMS)
         self.records = Records.of(root, keep_days=self.params.service.keep_predictions_days)
@@ -116,8 +118,14 @@ class Worker:
         """With the fastest way to compute that this machine has."""
         from earmark.model.network.engines import fastest
 
-        found = fastest(champion.predictor, threads=1, compile=self.params.service.compile)
+        network = champion.predictor.network
+        shape = None if network is None else (network.shape, network.how, network.graph is not None)
+        # Somebody waits for a version that takes over; what is fastest for one of its shape is known by then.
+        found = fastest(
+            champion.predictor, threads=1, compile=self.params.service.compile, known=self._fastest.get(shape)
+        )
         if found.engine:
+            self._fastest[shape] = found.measured[0]
             tried = ", ".join(
                 f"{each.name} by {each.batch}: {each.refused or f'{each.ms:.1f} ms a song'}" for each in found.measured
             )

@@ -93,7 +93,7 @@ class Fastest:
     measured: tuple[Measured, ...]
 
 
-def fastest(predictor: Predictor, *, threads: int = 1, compile: bool = False) -> Fastest:
+def fastest(predictor: Predictor, *, threads: int = 1, compile: bool = False, known: Measured | None = None) -> Fastest:
     """The predictor, its networks (or those of its part) computed by the fastest engine that answers as they do.
 
     This takes about a second, or a minute with ``compile``. torch has one number of threads for the whole process: it
@@ -103,6 +103,8 @@ def fastest(predictor: Predictor, *, threads: int = 1, compile: bool = False) ->
         predictor: As it was loaded.
         threads: That one computation may use; several computations at a time use so many each.
         compile: Whether torch.compile is tried, too.
+        known: What was fastest on this machine for another predictor of the same shape. Where it is right for this one,
+            it is taken, and no other is tried.
     """
     network = predictor.network
     if network is None:
@@ -111,7 +113,9 @@ def fastest(predictor: Predictor, *, threads: int = 1, compile: bool = False) ->
     network = replace(network, engine=None)
     _use_threads(threads)
     truth, cold_ms = _definition(network, excerpts)
-    right, refused = _tried(network, excerpts, truth, threads, compile=compile)
+    right, refused = _tried(network, excerpts, truth, threads, compile=compile, known=known)
+    if known is not None and not right:
+        right, refused = _tried(network, excerpts, truth, threads, compile=compile)
     times = _times([engine for engine, _ in right], excerpts)
     measured = [
         Measured(engine.name, engine.batch, ms, apart) for (engine, apart), ms in zip(right, times, strict=True)
@@ -150,13 +154,21 @@ def difference(ours: ExcerptAnswers, theirs: ExcerptAnswers) -> float:
 
 
 def _tried(
-    network: NetworkPredictor, excerpts: Excerpts, truth: ExcerptAnswers, threads: int, *, compile: bool
+    network: NetworkPredictor,
+    excerpts: Excerpts,
+    truth: ExcerptAnswers,
+    threads: int,
+    *,
+    compile: bool,
+    known: Measured | None = None,
 ) -> tuple[list[tuple[Engine, float]], list[Measured]]:
     """Engines that are right, each warm by now and with its difference; and those that are refused."""
     right: list[tuple[Engine, float]] = []
     refused = []
     start = time.perf_counter()
     for name, make in _ways(network, threads, compile=compile):
+        if known is not None and name != known.name:
+            continue
         if right and name != "compiled" and time.perf_counter() - start > _BUDGET_S:
             continue
         try:
@@ -164,7 +176,7 @@ def _tried(
         except Exception as error:  # a library that is missing, a damaged file, no compiler: others can compute
             refused.append(Measured(name, 0, np.nan, np.nan, f"It cannot be had here: {_said(error)}"))
             continue
-        for batch in _batches(network, name):
+        for batch in _batches(network, name) if known is None else [known.batch]:
             engine = Engine(name, batch, compute)
             try:
                 apart = difference(truth, engine(excerpts))
