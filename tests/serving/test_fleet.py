@@ -112,7 +112,7 @@ def start(root: Path) -> Iterator[Callable[..., Fleet]]:
         fleet.stop()
 
 
-def soon(true: Callable[[], bool], seconds: float = 30.0) -> None:
+def soon(true: Callable[[], bool], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end

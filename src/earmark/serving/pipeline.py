@@ -86,12 +86,20 @@ class Pipeline:
         Raises:
             AudioError: It cannot be decoded, or is too short or too long.
         """
+        from earmark.serving.decoding import DecoderDied
+
         with timed("decode"):
-            decoded = await self.decoders.decode(
-                file, sample_rate_hz=predictor.frontend.sample_rate_hz, max_seconds=self.limits.max_seconds + 1.0
-            )
+            try:
+                decoded = await self._decoded(file, predictor)
+            except DecoderDied:  # of this file, or of what somebody did to it before: the next one shows
+                decoded = await self._decoded(file, predictor)
         check_length(decoded.duration_s, predictor, self.limits)
         return decoded
+
+    async def _decoded(self, file: Any, predictor: "Predictor") -> "Decoded":
+        return await self.decoders.decode(
+            file, sample_rate_hz=predictor.frontend.sample_rate_hz, max_seconds=self.limits.max_seconds + 1.0
+        )
 
     async def hear(self, file: Any, predictor: "Predictor") -> Heard:
         """All that ``predictor`` says of an upload, and what is measured.
