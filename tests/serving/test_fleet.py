@@ -112,7 +112,7 @@ def start(root: Path) -> Iterator[Callable[..., Fleet]]:
         fleet.stop()
 
 
-def soon(true: Callable[[], bool], seconds: float = 120.0) -> None:
+def soon(true: Callable[[], bool], seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end
@@ -241,9 +241,9 @@ class TestFleet:
         def here(version: str, role: str) -> float | None:
             return REGISTRY.get_sample_value("earmark_in_service", {"version": version, "role": role})
 
-        start()
+        fleet = start()
         assert here("1", "champion") == 1.0
         set_share(params_of(root), root, "2", 0.5)
-        soon(lambda: here("2", "canary") == 1.0)
+        soon(lambda: fleet.canary is not None and here("2", "canary") == 1.0)  # and not since a test before
         stop(params_of(root), root, why="enough")
         soon(lambda: here("2", "canary") == 0.0)
