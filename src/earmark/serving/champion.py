@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from earmark.errors import EarmarkError, ModelError
 from earmark.files import read_json
+from earmark.model.beside import EXAMPLES, NEIGHBOURS, NOTE
 from earmark.params import Params
 from earmark.workspace import CHAMPION
 
@@ -18,11 +19,8 @@ if TYPE_CHECKING:
     from earmark.model.neighbours import Neighbours
     from earmark.model.predictor import Predictor
 
-# Beside an exported predictor: {"version": …, "run_id": …}. A folder without it was never registered.
-NOTE = "champion.json"
+# A folder without a note was never registered.
 UNREGISTERED = "unregistered"
-# Beside the predictor where its stages made them.
-NEIGHBOURS, EXAMPLES = "neighbours", "examples"
 
 Role = Literal["champion", "canary", "shadow"]
 

@@ -57,6 +57,8 @@ _VISIT = "earmark.visit"
 # In the log only, as nginx writes it: the caller left before there was an answer.
 _NOBODY_THERE = 499
 
+BUSY = "The service is working on as many requests as it can. Try again in a second."
+
 logger = logging.getLogger("bentoml.earmark")
 
 
@@ -393,7 +395,7 @@ def _refusal(scope: Scope, status: int) -> Refusal:
                 "unsupported", "This kind of body is not accepted. Send a multipart form with one audio file."
             )
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return Refusal("busy", "The service is working on as many requests as it can. Try again in a second.")
+            return Refusal("busy", BUSY)
         case HTTPStatus.SERVICE_UNAVAILABLE:
             return Refusal("no_champion", "The service has no champion yet. Its log says what is missing.")
         case HTTPStatus.GATEWAY_TIMEOUT:

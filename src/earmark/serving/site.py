@@ -20,7 +20,7 @@ from earmark.errors import EarmarkError
 from earmark.serving.answers import EventAnswer, TaskStatus
 from earmark.serving.asking import asked, asked_of, parts
 from earmark.serving.card import lineage_of, model_card
-from earmark.serving.door import App, Message, Receive, Scope, Send, answering, refusal_response
+from earmark.serving.door import BUSY, App, Message, Receive, Scope, Send, answering, refusal_response
 from earmark.serving.errors import Refusal
 from earmark.serving.pipeline import timed
 from earmark.serving.upload import RECEIVED, received, upload_id_of
@@ -50,7 +50,6 @@ _RECORDINGS = frozenset({"/predict", "/predict_batch", "/explain", "/similar"})
 _SUBMIT, _RESULT = "/predict_long/submit", "/predict_long/get"
 _TASKS = frozenset({_SUBMIT, "/predict_long/retry"})
 _STATIC = "/static_content/"
-BUSY = "The service is working on as many requests as it can. Try again in a second."
 
 
 class Site:

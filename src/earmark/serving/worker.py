@@ -238,6 +238,7 @@ class Worker:
 
     async def _recorded(self, answer: Answer, heard: "Heard", champion: "Champion") -> None:
         """Write the prediction down, and count what it says."""
+        from earmark.model.predictor import UNLIKE
         from earmark.serving import metrics
         from earmark.serving.pipeline import timed
         from earmark.serving.records import Predicted
@@ -268,7 +269,7 @@ class Worker:
             metrics.ABSTAINED.labels(version).inc()
         if answer.unlike is not None:
             metrics.UNLIKE.labels(version).observe(answer.unlike)
-            metrics.UNFAMILIAR.labels(version).inc(int(answer.unlike < 0.01))
+            metrics.UNFAMILIAR.labels(version).inc(int(answer.unlike < UNLIKE))
         if answer.appeal is not None:
             metrics.APPEAL.labels(version).observe(answer.appeal.share)
 
