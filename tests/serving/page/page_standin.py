@@ -69,6 +69,7 @@ class StandIn:
     delay_s: float = 0.0
     key: str | None = None
     examples: bool = True
+    second_licence: str = "CC BY 4.0"  # the second example's; the first one's is that
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
@@ -84,6 +85,7 @@ class StandIn:
     def reset(self) -> None:
         """As new."""
         self.delay_s, self.key, self.examples, self.at_once, self.most_at_once = 0.0, None, True, 0, 0
+        self.second_licence = "CC BY 4.0"
         self.asked.clear()
         self._next.clear()
 
@@ -359,12 +361,12 @@ def application(standin: StandIn) -> Starlette:
         if told := standin.scripted(request):
             return told
         known = [
-            ("slow-harbour", "Slow Harbour", "The Stand-Ins", "rock"),
-            ("canary-song", "Yellow Bird", "The Stand-Ins", "pop"),
+            ("slow-harbour", "Slow Harbour", "The Stand-Ins", "rock", "CC BY 4.0"),
+            ("canary-song", "Yellow Bird", "The Stand-Ins", "pop", standin.second_licence),
         ]
         listed = [
-            {"name": name, "title": title, "artist": artist, "genre": genre, "seconds": 30.0, "licence": "CC BY 4.0"}
-            for name, title, artist, genre in known
+            dict(zip(("name", "title", "artist", "genre", "licence"), each, strict=True), seconds=30.0)
+            for each in known
         ]
         return JSONResponse(listed if standin.examples else [])
 

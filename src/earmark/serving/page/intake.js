@@ -21,7 +21,7 @@ export function intake(place, shelf, onSongs) {
   const showWays = () => place.replaceChildren(ways(onSongs, microphone));
   const showShelf = () => {
     shelf.hidden = !examples.length;
-    shelf.replaceChildren(h("h2", { class: "small-head" }, t("examples")), exampleList(examples, onSongs));
+    shelf.replaceChildren(h("h2", { class: "small-head" }, t("examples")), ...exampleList(examples, onSongs));
   };
   const look = async () => {
     try {
@@ -72,7 +72,9 @@ function ways(onSongs, microphone) {
 }
 
 function exampleList(examples, onSongs) {
-  return h(
+  const licences = new Set(examples.map((example) => example.licence));
+  const shared = licences.size === 1 && examples[0].licence; // then it need not stand in each of them
+  const list = h(
     "ul",
     {},
     examples.map((example) => {
@@ -97,11 +99,12 @@ function exampleList(examples, onSongs) {
           },
           h("span", { class: "example-title" }, example.title ?? example.name),
           h("span", { class: "small dim" }, about.filter(Boolean).join(" · ")),
-          example.licence && h("span", { class: "small dim" }, example.licence),
+          !shared && example.licence && h("span", { class: "small dim" }, example.licence),
         ),
       );
     }),
   );
+  return [list, shared && h("p", { class: "small dim" }, shared)].filter(Boolean);
 }
 
 /** Their titles are the names without suffix. */
