@@ -20,7 +20,7 @@ from earmark.workspace import MODELS
 from scratch import CHECKOUT, git
 
 # What no stage's result depends on: the service, and decisions that are made outside of the graph.
-NO_RESULT = {"service", "gates", "tuning", "feedback.retrain_share"}
+NO_RESULT = {"service", "rollout", "gates", "tuning", "feedback.retrain_share"}
 
 SPACE = """
 - {name: training.learning_rate, low: 0.001, high: 0.03, log: true}
