@@ -113,17 +113,21 @@ class Pipeline:
         waveform = torch.from_numpy(decoded.samples)
         begun = time.perf_counter()
         with timed("hear"):
-            inputs, facts = await self.run(_heard, predictor, waveform, decoded.loudness_lufs)
-        inputs, told = await self.tell(predictor, inputs)
+            inputs, excerpts, facts = await self.run(_heard, predictor, waveform, decoded.loudness_lufs)
+        inputs, told = await self._told(predictor, inputs, excerpts)
         return Heard(decoded, waveform, inputs, told, facts, time.perf_counter() - begun)
 
     async def tell(self, predictor: "Predictor", inputs: "Inputs") -> tuple["Inputs", "Told"]:
         """What ``predictor`` says of a recording, its networks together with what others ask just now."""
+        return await self._told(predictor, inputs, await self.run(_excerpts, predictor, inputs))
+
+    async def _told(
+        self, predictor: "Predictor", inputs: "Inputs", excerpts: "NDArray[np.float32] | None"
+    ) -> tuple["Inputs", "Told"]:
         from earmark.model.answers import ExcerptAnswers
 
-        if (network := predictor.network) is not None:
+        if (network := predictor.network) is not None and excerpts is not None:
             with timed("compute"):
-                excerpts = await self.run(network.excerpts, inputs.log_mel)
                 rows = await self._batcher(network)(excerpts)
                 inputs = replace(inputs, told=ExcerptAnswers.unpack(rows, network.shape))
         with timed("tell"):
@@ -160,8 +164,18 @@ def timed(step: str) -> Iterator[None]:
         metrics.STEP_SECONDS.labels(step).observe(time.perf_counter() - begun)
 
 
-def _heard(predictor: "Predictor", waveform: "Tensor", loudness_lufs: float | None) -> "tuple[Inputs, Facts]":
+def _heard(
+    predictor: "Predictor", waveform: "Tensor", loudness_lufs: float | None
+) -> "tuple[Inputs, NDArray[np.float32] | None, Facts]":
     from earmark.audio.facts import facts_of
 
     inputs = predictor.inputs(waveform)
-    return inputs, facts_of(waveform, predictor.frontend.sample_rate_hz, loudness_lufs=loudness_lufs)
+    facts = facts_of(waveform, predictor.frontend.sample_rate_hz, loudness_lufs=loudness_lufs)
+    return inputs, _excerpts(predictor, inputs), facts
+
+
+def _excerpts(predictor: "Predictor", inputs: "Inputs") -> "NDArray[np.float32] | None":
+    """For the network, if there is one."""
+    if predictor.network is None or inputs.log_mel is None:
+        return None
+    return predictor.network.excerpts(inputs.log_mel)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from earmark.audio.facts.confidence import LEAST, probability
+from earmark.audio.facts.spectra import spectra
 
 TONICS = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
 WINDOW_SECONDS, HOP_SECONDS = 0.256, 0.128
@@ -117,13 +118,13 @@ def _spectrum(parts: Tensor, sample_rate_hz: int) -> tuple[Floats, Floats] | Non
     if parts.shape[1] < window + hop:
         return None
     low, high = (round(hz * window / sample_rate_hz) for hz in (LOWEST_HZ, HIGHEST_HZ))
-    spectra = torch.fft.rfft(parts.unfold(1, window, hop) * torch.hann_window(window))[..., low : high + 1].abs()
-    levels = spectra.sum(dim=2, keepdim=True)  # (parts, windows, 1)
+    heard = torch.cat([block[..., low : high + 1].abs() for block in spectra(parts, window, hop)], dim=1)
+    levels = heard.sum(dim=2, keepdim=True)  # (parts, windows, 1)
     mean_level = levels.mean()
     if not float(mean_level) > 1e-6:
         return None
     # Each window counts alike, but for those that are nearly silent.
-    spectrum = (spectra / (levels + 1e-3 * mean_level)).mean(dim=(0, 1)).double().numpy()
+    spectrum = (heard / (levels + 1e-3 * mean_level)).mean(dim=(0, 1)).double().numpy()
     hertz = np.arange(low, low + len(spectrum)) * sample_rate_hz / window
     return spectrum, 69 + 12 * np.log2(hertz / 440)
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from earmark.audio.facts.confidence import LEAST, probability
+from earmark.audio.facts.spectra import spectra
 
 SLOWEST_BPM, FASTEST_BPM, GRID = 30.0, 300.0, 0.005
 LEAST_SECONDS = 4.0
@@ -111,9 +112,9 @@ def onset_strength(parts: Tensor, sample_rate_hz: int) -> tuple[Tensor, float]:
     """Mean rise of the mel bands' logarithms, shape ``(parts, frames)``, and frames a second."""
     window = 2 ** round(math.log2(WINDOW_SECONDS * sample_rate_hz))
     hop = round(HOP_SECONDS * sample_rate_hz)
-    spectra = torch.fft.rfft(parts.unfold(1, window, hop) * torch.hann_window(window))
-    power = spectra.real.square() + spectra.imag.square()
-    mel = power @ _mel_bank(sample_rate_hz, window)  # (parts, frames, mels)
+    bank = _mel_bank(sample_rate_hz, window)
+    heard = spectra(parts, window, hop)
+    mel = torch.cat([(block.real.square() + block.imag.square()) @ bank for block in heard], dim=1)
     level = torch.log10(1 + COMPRESSION * mel / mel.mean().clamp(min=1e-20))
     return level.diff(dim=1).clamp(min=0).mean(dim=2), sample_rate_hz / hop
 
