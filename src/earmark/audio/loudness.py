@@ -80,8 +80,9 @@ class KWeighting:
         """The next piece, filtered; shape ``(channels, time)``."""
         channels, time = samples.shape
         tiles = -(-time // (_BLOCK * _ROWS))
-        blocks = np.zeros((channels, tiles * _ROWS * _BLOCK), np.float32)
+        blocks = np.empty((channels, tiles * _ROWS * _BLOCK), np.float32)
         blocks[:, :time] = samples
+        blocks[:, time:] = 0
         product = blocks.reshape(-1, _ROWS, _BLOCK) @ self._from_samples
         states = self._states(product[..., _BLOCK:].reshape(channels, -1, 4))
         whole, rest = divmod(time, _BLOCK)

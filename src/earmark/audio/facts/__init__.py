@@ -4,6 +4,7 @@ Read in this order: `stretches` (what is listened to), `tempo`, `key`, `loudness
 Measured in bench/results/facts.json, by bench/facts.py.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -56,7 +57,7 @@ def facts_of(waveform: Tensor, sample_rate_hz: int, *, loudness_lufs: float | No
         parts = stretches(waveform, sample_rate_hz, count=MUSIC_PARTS)
         moments = parts if loudness_lufs is not None else stretches(waveform, sample_rate_hz, count=LOUDNESS_PARTS)
         loudness = loudness_of(moments, sample_rate_hz, loudness_lufs)
-        level = float(parts.square().mean().sqrt()) if parts.numel() else 0.0
+        level = float(torch.linalg.vector_norm(parts)) / math.sqrt(max(1, parts.numel()))
         if not level > FAINTEST:
             return Facts(None, None, loudness)
         parts = parts / level

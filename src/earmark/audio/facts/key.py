@@ -118,7 +118,8 @@ def _spectrum(parts: Tensor, sample_rate_hz: int) -> tuple[Floats, Floats] | Non
     if parts.shape[1] < window + hop:
         return None
     low, high = (round(hz * window / sample_rate_hz) for hz in (LOWEST_HZ, HIGHEST_HZ))
-    heard = torch.cat([block[..., low : high + 1].abs() for block in spectra(parts, window, hop)], dim=1)
+    bins = (block[..., low : high + 1] for block in spectra(parts, window, hop))
+    heard = torch.cat([(each.real.square() + each.imag.square()).sqrt() for each in bins], dim=1)
     levels = heard.sum(dim=2, keepdim=True)  # (parts, windows, 1)
     mean_level = levels.mean()
     if not float(mean_level) > 1e-6:

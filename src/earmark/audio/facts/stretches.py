@@ -30,7 +30,9 @@ def stretches(waveform: Tensor, sample_rate_hz: int, *, count: int) -> Tensor:
         starts = [int((part + 0.5) * time / count - length / 2) for part in range(count)]
         parts = torch.stack([waveform[start : start + length] for start in starts])
     parts = parts.to(torch.float32)
-    highest = float(parts.abs().amax()) if parts.numel() else 0.0
-    if highest <= LOUDEST:  # false for no number, too
+    if not parts.numel():
+        return parts
+    lowest, highest = parts.aminmax()
+    if float(lowest) >= -LOUDEST and float(highest) <= LOUDEST:  # false for no number, too
         return parts
     return parts.nan_to_num(0.0, LOUDEST, -LOUDEST).clamp(-LOUDEST, LOUDEST)
