@@ -17,7 +17,8 @@ Real songs of Emotify, unheard by the network, their first 30 s as mp3; the load
 * ``accuracy``, ``accuracy_usual``: of the answers to the test songs, with the interval of the first (a bootstrap over
   artists); ``max_difference``: of any probability between the two.
 
-The three are measured in turn, in so many rounds, and medians are compared.
+The three are measured in turn, in so many rounds, each at several numbers of clients; for each the number with the
+largest median counts.
 
     make bench-serving DATA=path/to/emotify
 
@@ -64,35 +65,52 @@ def main() -> None:
     print(f"written: {path.relative_to(ROOT)}")
 
 
+class Rates:
+    """Answers a second of one service, by the number of clients; one of each in every round."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, list[float]] = {clients: [] for clients in CLIENTS}
+
+    def measure(self, port: int, files: list[Path], seconds: float) -> None:
+        """One round."""
+        load(port, files, min(5.0, seconds), clients=4)  # warms up
+        for clients, found in self._found.items():
+            found.append(_answered(load(port, files, seconds / 2, clients=clients)))
+
+    def top(self) -> tuple[int, float]:
+        """The number of clients that suits it best, and the median of its rounds."""
+        medians = {clients: statistics.median(found) for clients, found in self._found.items()}
+        return max(medians.items(), key=lambda each: each[1])
+
+
 def measure(root: Path, files: list[Path], seconds: float, rounds: int, cores: int) -> dict[str, float]:
     """Throughput of the three in turn; then the service at 70 %, and at twice its top."""
     model, log = root / CHAMPION, root / "log"
     floors: list[float] = []
-    usual: list[float] = []
-    tuned: list[float] = []
-    ours: list[float] = []
-    clients = dict.fromkeys(("usual", "tuned", "ours"), 0)
+    usual, tuned, ours = Rates(), Rates(), Rates()
     for number in range(rounds):
         floors.append(floor(model, files, seconds, cores))
-        for name, found, threads in (("usual", usual, ""), ("tuned", tuned, "1")):
+        for rates, threads in ((usual, ""), (tuned, "1")):
             with usual_service(model, log, workers=cores, threads=threads) as port:
-                found.append(_top(port, files, seconds, clients, name))
+                rates.measure(port, files, seconds)
         with earmark_service(root, log, EARMARK_WORKERS=str(max(2, cores))) as (port, _):
-            ours.append(_top(port, files, seconds, clients, "ours"))
+            ours.measure(port, files, seconds)
             if number == rounds - 1:
-                top = statistics.median(ours)
-                at_top = load(port, files, 2 * seconds, clients=clients["ours"])
+                clients, top = ours.top()
+                at_top = load(port, files, 2 * seconds, clients=clients)
                 at_70 = load(port, files, 4 * seconds, rate=0.7 * top, random=False)
                 at_random = load(port, files, 4 * seconds, rate=0.7 * top)
                 at_double = load(port, files, 2 * seconds, rate=2 * top)
-        print(f"round {number + 1}: floor {floors[-1]:.1f}, usual {usual[-1]:.1f}, tuned {tuned[-1]:.1f}, "
-              f"ours {ours[-1]:.1f} a second", flush=True)  # fmt: skip
+        told = [f"{name} {rates.top()[1]:.1f}" for name, rates in (("usual", usual), ("tuned", tuned), ("ours", ours))]
+        print(
+            f"after round {number + 1}: floor {statistics.median(floors):.1f}, {', '.join(told)} a second", flush=True
+        )
     p50, p99 = _quantiles(at_70)
     p50_random, p99_random = _quantiles(at_random)
     double = Counter(each["status"] for each in at_double)
     refusals = [each["took"] for each in at_double if each["status"] == 429]
     span = max(each["at"] + each["took"] for each in at_double) - min(each["at"] for each in at_double)
-    middle = {name: statistics.median(each) for name, each in (("floor", floors), ("usual", usual), ("tuned", tuned))}
+    middle = {"floor": statistics.median(floors), "usual": usual.top()[1], "tuned": tuned.top()[1]}
     return {
         "ratio_vs_usual": top / middle["usual"],
         "share_of_floor": top / middle["floor"],
@@ -115,7 +133,9 @@ def measure(root: Path, files: list[Path], seconds: float, rounds: int, cores: i
         "requests_at_top": len(at_top),
         "requests_at_70": len(at_70) + len(at_random),
         "requests_at_double": len(at_double),
-        **{f"clients_{name}": count for name, count in clients.items()},
+        "clients_usual": usual.top()[0],
+        "clients_tuned": tuned.top()[0],
+        "clients_ours": clients,
     }
 
 
@@ -123,16 +143,6 @@ def _quantiles(told: list[dict[str, Any]]) -> tuple[float, float]:
     """Median and 99th percentile of the seconds that answers took."""
     p50, p99 = np.quantile([each["took"] for each in told if each["status"] == 200], [0.5, 0.99])
     return float(p50), float(p99)
-
-
-def _top(port: int, files: list[Path], seconds: float, clients: dict[str, int], name: str) -> float:
-    """Answers a second; the number of clients is chosen in the first round."""
-    load(port, files, min(5.0, seconds), clients=4)  # warms up
-    if clients[name]:
-        return _answered(load(port, files, seconds, clients=clients[name]))
-    tried = {count: _answered(load(port, files, seconds / 2, clients=count)) for count in CLIENTS}
-    clients[name] = max(tried, key=lambda count: tried[count])
-    return _answered(load(port, files, seconds, clients=clients[name]))
 
 
 def _answered(told: list[dict[str, Any]]) -> float:
