@@ -30,7 +30,7 @@ def hostile(number: int, songs: Songs) -> tuple[str, bytes]:
 
 
 def many_channels(codec: str, container: str, layout: str, seconds: float = 3.0) -> bytes:
-    """A tone on more channels than most programs think of, each at a level of its own; a file's bytes."""
+    """A tone on more channels than most programs think of, each at a level of its own, the first the quietest."""
     import av
     import numpy as np
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,6 +46,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return group_of(nodeid)
 
     return ByGroup(config, log)
+
+
+@pytest.fixture(scope="session")
+def bench() -> Iterator[Any]:
+    """bench/hostile.py: files that mean no good, or are rare."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parent.parent / "bench"))
+        import hostile
+    yield hostile
+    sys.modules.pop("hostile", None)
 
 
 @pytest.fixture(scope="session")

@@ -72,24 +72,6 @@ class TestEveryFormat:
         assert abs(int(decode(encode_samples(click, suffix, 48_000)).waveform[0].abs().argmax()) - 48_020) < 60
 
 
-def surround(codec: str, container: str, layout: str, seconds: float = 1.0) -> bytes:
-    """Each channel a constant tone at a level of its own, the first the quietest; frames go in interleaved."""
-    channels = av.AudioLayout(layout).nb_channels
-    samples = tone(seconds, 48_000, channels=channels) * (1 + np.arange(channels))[:, None] / channels
-    frame = av.AudioFrame.from_ndarray(samples.T.reshape(1, -1).astype(np.float32), format="flt", layout=layout)
-    frame.sample_rate, frame.pts = 48_000, 0
-    file = io.BytesIO()
-    with av.open(file, "w", format=container) as out:
-        stream = out.add_stream(codec, rate=48_000, layout=layout)
-        context = stream.codec_context
-        context.open()
-        into = av.AudioResampler(context.format, context.layout, 48_000, frame_size=context.frame_size or 1024)
-        for part in [*into.resample(frame), *into.resample(None)]:
-            out.mux(stream.encode(part))
-        out.mux(stream.encode(None))
-    return file.getvalue()
-
-
 class TestManyChannels:
     """Where PyAV's own way to the samples of a frame reads beyond its end, which ended the process."""
 
@@ -104,8 +86,8 @@ class TestManyChannels:
             ("pcm_s32le", "wav", "hexadecagonal"),
         ],
     )
-    def test_each_comes_out_with_its_own_level(self, codec, container, layout):
-        waveform = decode(surround(codec, container, layout)).waveform[:, 4_800:43_200]
+    def test_each_comes_out_with_its_own_level(self, bench, codec, container, layout):
+        waveform = decode(bench.many_channels(codec, container, layout)).waveform[:, 4_800:43_200]
         channels = av.AudioLayout(layout).nb_channels
         levels = waveform.pow(2).mean(dim=1).sqrt().sort().values  # codecs have an order of their own
         expected = 0.5 / 2**0.5 * (1 + np.arange(channels)) / channels
@@ -115,9 +97,9 @@ class TestManyChannels:
         else:
             assert levels.numpy() == pytest.approx(expected, rel=0.03)
 
-    def test_mixed_down_it_is_their_mean(self):
-        found = decode(surround("wavpack", "wv", "hexadecagonal"), mono=True).waveform
-        each = decode(surround("wavpack", "wv", "hexadecagonal")).waveform
+    def test_mixed_down_it_is_their_mean(self, bench):
+        content = bench.many_channels("wavpack", "wv", "hexadecagonal")
+        found, each = decode(content, mono=True).waveform, decode(content).waveform
         assert found.shape == (1, each.shape[1])
         assert torch.allclose(found[0], each.mean(dim=0), atol=1e-6)
 

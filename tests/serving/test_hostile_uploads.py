@@ -11,7 +11,6 @@ import re
 import signal
 import socket
 import struct
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -27,7 +26,6 @@ from earmark.serving.answers import Answer, BatchAnswer
 from earmark.serving.decoding import DecoderDied, DecodingTookTooLong
 from earmark.serving.errors import KINDS
 from earmark.serving.worker import refusal_code
-from scratch import CHECKOUT
 
 SONG = tone_wav(3.0)
 FEW, MANY = range(300), range(300, 4_000)
@@ -36,16 +34,6 @@ BEGINNING_OF_A_LONG_ONE = b"POST /uploads HTTP/1.1\r\nhost: x\r\ncontent-length:
 OF_FILES = {"not_audio", "empty", "cut_off", "too_short", "too_long", "too_large", "unreadable", "timed_out"}
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def bench():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(CHECKOUT / "bench"))
-        import hostile
-
-        yield hostile
-        sys.modules.pop("hostile", None)
 
 
 @pytest.fixture(scope="module")
